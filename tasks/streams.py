@@ -1,0 +1,46 @@
+"""Which prompts belong to the training stream and which to the test stream."""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+Stream = Literal["train", "test", "all"]
+"""`train` never yields a prompt that `test` can yield; `all` yields any prompt."""
+
+SHARE = 16
+"""One prompt in this many belongs to the test stream."""
+
+SMALLEST_SPACE = 4096
+"""Lengths with fewer prompts than this are not divided: a test stream of a few prompts would measure those prompts."""
+
+_MIX = 6364136223846793005
+
+
+def symbol_codes(symbols: Iterable[str]) -> Int[Tensor, " symbol"]:
+    """A fixed number for each symbol, made from its text alone: no task, vocabulary or version of torch changes it."""
+    digests = (blake2b(symbol.encode(), digest_size=8).digest() for symbol in symbols)
+    return torch.tensor([int.from_bytes(digest, "little", signed=True) for digest in digests], dtype=torch.int64)
+
+
+def in_test_stream(codes: Int[Tensor, "batch pos"], lengths: Int[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
+    """True for the prompts that belong to the test stream: a fixed hash of the prompt's own symbols decides.
+
+    The hash sees neither the task's marker nor what stands behind the prompt nor how a task numbers its symbols, so
+    tasks that read the same prompts divide them alike, also with other alphabets: a prompt that one task is tested on
+    is a prompt that no task is trained on (at lengths that both divide).
+
+    Args:
+        codes: The `symbol_codes` of each prompt's symbols.
+        lengths: How many of the codes of each row count.
+    """
+    # The power of the position, modulo 2**64, makes the order of the symbols count.
+    powers = torch.full((codes.shape[1],), _MIX, device=codes.device).cumprod(0)
+    counted = torch.arange(codes.shape[1], device=codes.device) < lengths[:, None]
+    state = torch.where(counted, codes * powers, 0).sum(dim=1) + lengths * _MIX
+    for _ in range(2):
+        state = (state ^ (state >> 32)) * _MIX
+    return (state >> 40) % SHARE == 0

@@ -1,0 +1,18 @@
+"""The model, mixtures, optimisation, checkpoints, evaluation and runs. Imports `tasks` only."""
+
+from training.config import MeasureConfig as MeasureConfig
+from training.config import MemberConfig as MemberConfig
+from training.config import ModelConfig as ModelConfig
+from training.config import OptimizerConfig as OptimizerConfig
+from training.config import TrainConfig as TrainConfig
+from training.evaluate import evaluate as evaluate
+from training.model import HookedTransformer as HookedTransformer
+from training.presets import Preset as Preset
+from training.presets import list_presets as list_presets
+from training.presets import load_preset as load_preset
+from training.randomness import named_generator as named_generator
+from training.runs import Run as Run
+from training.runs import list_runs as list_runs
+from training.runs import load_run as load_run
+from training.train import Progress as Progress
+from training.train import train as train

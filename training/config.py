@@ -1,0 +1,238 @@
+"""Configurations: frozen, checked when made, and refused when they name a key that does not exist."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tasks import InvalidValueError, UnknownNameError
+from tasks.errors import unknown_name
+
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+C = TypeVar("C", bound="Config")
+
+
+class Config(BaseModel):
+    """A frozen configuration without room for unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """Makes the configuration from plain values.
+
+        Raises:
+            UnknownNameError: A key that does not exist.
+            InvalidValueError: A value that is not allowed, or a key that is missing.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise _one_line(cls, error) from None
+
+
+def _one_line(config: type[Config], error: ValidationError) -> InvalidValueError | UnknownNameError:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        owner = _owner(config, first["loc"][:-1])
+        keys = list(owner.model_fields)
+        return unknown_name("config key", place, keys, listing=f"the keys there are {', '.join(keys)}")  # pyright: ignore
+    if isinstance(first.get("ctx", {}).get("error"), InvalidValueError):
+        return first["ctx"]["error"]  # pyright: ignore
+    text = first["msg"].removeprefix("Value error, ")
+    if not place:
+        return InvalidValueError(text)
+    if first["type"] == "missing":
+        return InvalidValueError(f"config key {place!r} is missing; it must be given")
+    return InvalidValueError(f"config key {place!r} = {first['input']!r}: {text[0].lower()}{text[1:]}")
+
+
+def _owner(config: type[Config], path: tuple[int | str, ...]) -> type[Config]:
+    """The configuration class that holds the keys at a path."""
+    for part in path:
+        kind = config.model_fields[str(part)].annotation if isinstance(part, str) else None
+        if isinstance(kind, type) and issubclass(kind, Config):
+            config = kind
+    return config
+
+
+class ModelConfig(Config):
+    """The shape of a `HookedTransformer`. Defaults are the first paper's family, at the size asked for.
+
+    Attributes:
+        n_layers: Blocks.
+        n_heads: Query heads per block.
+        d_model: Width of the residual stream.
+        d_vocab: Tokens of the vocabulary.
+        d_head: Width of a head; `d_model / n_heads` unless given.
+        d_mlp: Hidden width of the MLP; `4 * d_model` unless given.
+        n_key_value_heads: Key and value heads (grouped-query attention if fewer than `n_heads`); `n_heads` unless given.
+        positions: `rotary` and `none` run at any length; `learned` has a table of `n_ctx` positions.
+        rotary_base: Base of the rotary frequencies (theta).
+        n_ctx: Positions of the learned table; only `learned` positions have one.
+        norm: Layer norm or root-mean-square norm, before each sub-layer and at the end.
+        norm_eps: Added to the variance (or mean square) before the root.
+        mlp: `gated`: act(x W_gate) * (x W_in) before W_out; `plain`: act(x W_in).
+        activation: The MLP's nonlinearity; `silu` with `gated` is SwiGLU.
+        biases: Which maps have biases: none, the query, key and value maps, or all.
+        unembedding: `separate`, or `tied` to the embedding (W_U = W_E transposed).
+        temperature: `log_n` multiplies a query's attention logits by beta_layer * ln(n), n = how many tokens it attends
+            to (Task Hinting, section 5).
+        task_heads: 1: one unembedding for every task; more: one for each task (hard parameter sharing).
+        initializer_range: Standard deviation of the initial weights.
+
+    Raises:
+        InvalidValueError: Through `read`: a configuration that contradicts itself.
+    """
+
+    n_layers: Positive
+    n_heads: Positive
+    d_model: Positive
+    d_vocab: Positive
+    d_head: Positive
+    d_mlp: Positive
+    n_key_value_heads: Positive
+    positions: Literal["rotary", "none", "learned"] = "rotary"
+    rotary_base: PositiveFloat = 1e5
+    n_ctx: Natural = 0
+    norm: Literal["LN", "RMS"] = "RMS"
+    norm_eps: PositiveFloat = 1e-5
+    mlp: Literal["plain", "gated"] = "gated"
+    activation: Literal["relu", "gelu", "silu"] = "silu"
+    biases: Literal["none", "qkv", "all"] = "none"
+    unembedding: Literal["separate", "tied"] = "separate"
+    temperature: Literal["none", "log_n"] = "none"
+    task_heads: Positive = 1
+    initializer_range: PositiveFloat = 0.02
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or not all(isinstance(values.get(k), int) for k in ("d_model", "n_heads")):
+            return values
+        filled = dict(values)
+        if "d_head" not in filled:
+            if filled["n_heads"] < 1 or filled["d_model"] % filled["n_heads"]:
+                raise ValueError(
+                    f"d_model {filled['d_model']} is not divisible by n_heads {filled['n_heads']}; "
+                    "choose a multiple, or give d_head"
+                )
+            filled["d_head"] = filled["d_model"] // filled["n_heads"]
+        filled.setdefault("d_mlp", 4 * filled["d_model"])
+        filled.setdefault("n_key_value_heads", filled["n_heads"])
+        return filled
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.n_heads % self.n_key_value_heads:
+            raise ValueError(
+                f"n_heads {self.n_heads} is not divisible by n_key_value_heads {self.n_key_value_heads}; "
+                "every key-value head serves the same number of query heads"
+            )
+        if self.positions == "rotary" and self.d_head % 2:
+            raise ValueError(f"rotary positions need an even d_head, got {self.d_head}; change d_head or positions")
+        if (self.positions == "learned") != (self.n_ctx > 0):
+            raise ValueError(
+                f"n_ctx {self.n_ctx} with positions {self.positions!r}: learned positions need n_ctx >= 1, others n_ctx = 0"
+            )
+        if self.unembedding == "tied" and self.task_heads > 1:
+            raise ValueError("a tied unembedding is one for all tasks; set task_heads to 1 or unembedding to 'separate'")
+        return self
+
+
+class MemberConfig(Config):
+    """A task of the training mixture.
+
+    Attributes:
+        task: The task's name.
+        parameters: The task's own parameters.
+        max_length: Lengths are uniform over 1..max_length.
+    """
+
+    task: str
+    parameters: dict[str, int | str] = {}
+    max_length: Positive
+
+
+class OptimizerConfig(Config):
+    """How the weights are fitted.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch_size: Examples per step.
+        buckets: Into how many groups of similar length a batch is divided, each padded on its own.
+        learning_rate: Peak learning rate.
+        warmup: Steps of linear warm-up.
+        decay: Share of the steps, at the end, over which the rate falls along half a cosine.
+        final: The last learning rate, as a share of the peak.
+        weight_decay: AdamW's decoupled decay, on matrices only (norms, biases and temperatures are left alone).
+        beta1: Decay of the gradient's average.
+        beta2: Decay of its square's.
+        clip: Greatest norm of the gradient; longer ones are scaled down to it.
+        average: Decay per step of the exponential moving average of the weights; early on min(average, (1+t)/(10+t)).
+    """
+
+    steps: Positive
+    batch_size: Positive = 64
+    buckets: Positive = 4
+    learning_rate: PositiveFloat = 1e-3
+    warmup: Natural = 100
+    decay: Fraction = 0.4
+    final: Fraction = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.98
+    clip: PositiveFloat = 1.0
+    average: Fraction = 0.998
+
+
+class MeasureConfig(Config):
+    """What is kept and measured while training.
+
+    Attributes:
+        checkpoints: How many checkpoints are kept, equally spaced, the last at the end.
+        lengths: Lengths at which accuracy is measured at each checkpoint, for every task of the mixture.
+        n: Test examples per task and length at a checkpoint.
+    """
+
+    checkpoints: Positive = 20
+    lengths: tuple[Positive, ...] = ()
+    n: Positive = 128
+
+
+class TrainConfig(Config):
+    """Everything that determines a training run; two runs with equal configurations are equal.
+
+    Attributes:
+        mixture: The tasks; each example's task is drawn uniformly.
+        vocabulary: Every token of the model, at least those that the tasks need.
+        model: The model's shape.
+        optimizer: How the weights are fitted.
+        measure: What is kept and measured on the way.
+        seed: Seeds the initial weights, the training stream and the test stream, each separately.
+    """
+
+    mixture: tuple[MemberConfig, ...] = Field(min_length=1)
+    vocabulary: tuple[str, ...]
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    measure: MeasureConfig = MeasureConfig()
+    seed: Natural = 0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.model.d_vocab != len(self.vocabulary):
+            raise ValueError(f"d_vocab {self.model.d_vocab} differs from the vocabulary's {len(self.vocabulary)} tokens")
+        if self.model.task_heads not in (1, len(self.mixture)):
+            raise ValueError(
+                f"task_heads {self.model.task_heads} with {len(self.mixture)} tasks; allowed are 1 and the number of tasks"
+            )
+        names = [member.task for member in self.mixture]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the mixture names a task twice: {', '.join(names)}; each may stand once")
+        return self

@@ -1,0 +1,4 @@
+"""The model, in components: embedding, norm, attention, block, transformer."""
+
+from training.model.cache import KeyValueCache as KeyValueCache
+from training.model.transformer import HookedTransformer as HookedTransformer

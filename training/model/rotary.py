@@ -1,0 +1,33 @@
+"""Rotary position embedding (Su et al. 2021), in the half-split layout of Llama and TransformerLens."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def rotary_tables(
+    positions: Int[Tensor, " pos"], *, d_head: int, base: float, like: Tensor
+) -> tuple[Float[Tensor, "pos half"], Float[Tensor, "pos half"]]:
+    """Cosine and sine of every position's rotation angles.
+
+    Position p turns the pair (x[i], x[i + d_head/2]) by the angle p * base^(-2i / d_head), so a query and a key meet at
+    an angle that depends on their distance only, at any length.
+
+    Args:
+        positions: Positions counted from the start of the sequence.
+        d_head: Width of a head, even.
+        base: The base of the frequencies.
+        like: Gives the device and the type; angles are computed in float64 first, since float32 loses them far out.
+    """
+    half = torch.arange(0, d_head, 2, device=like.device, dtype=torch.float64) / d_head
+    angles = positions.to(like.device, torch.float64)[:, None] * base**-half
+    return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
+
+
+def rotate(
+    x: Float[Tensor, "batch pos head d_head"], tables: tuple[Float[Tensor, "pos half"], Float[Tensor, "pos half"]]
+) -> Float[Tensor, "batch pos head d_head"]:
+    """Turns every head's vector by its position's angles."""
+    cos, sin = tables[0][:, None], tables[1][:, None]  # [pos, 1, half]
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)

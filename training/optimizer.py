@@ -1,0 +1,59 @@
+"""How the weights move: learning-rate schedule, AdamW, clipping, and the running average of the weights."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from training.config import OptimizerConfig
+
+
+def learning_rate(step: int, config: OptimizerConfig) -> float:
+    """The learning rate of a step, counted from 0: linear warm-up, constant, then half a cosine.
+
+    The warm-up reaches the peak at step `warmup - 1`; the last `decay * steps` steps fall to `final` times the peak.
+    """
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    falling = round(config.decay * config.steps)
+    into = step + 1 - (config.steps - falling)
+    if into <= 0 or not falling:
+        return config.learning_rate
+    share = config.final + (1 - config.final) * (1 + math.cos(math.pi * into / falling)) / 2
+    return config.learning_rate * share
+
+
+def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
+    """AdamW whose weight decay spares norms, biases and temperatures (whatever is no matrix)."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    betas = (config.beta1, config.beta2)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=1e-12, fused=True)
+
+
+@dataclass(frozen=True)
+class AveragedWeights:
+    """An exponential moving average of a model's weights.
+
+    After step t (from 0) average <- d * average + (1 - d) * weights, with d = min(decay, (1 + t) / (10 + t)), so that
+    the first weights are soon forgotten.
+    """
+
+    weights: dict[str, Tensor]
+    decay: float
+
+    @classmethod
+    def of(cls, model: nn.Module, *, decay: float) -> "AveragedWeights":
+        """Starts the average at the model's present weights."""
+        return cls({name: weight.detach().clone() for name, weight in model.named_parameters()}, decay)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Takes in the weights after a step."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        present = dict(model.named_parameters())
+        torch._foreach_lerp_(list(self.weights.values()), [present[name] for name in self.weights], 1 - decay)

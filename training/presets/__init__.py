@@ -1,0 +1,107 @@
+"""Presets: model shape, optimisation and measurement as readable TOML, to be joined with a mixture of tasks."""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tasks import InvalidValueError, Member, Vocabulary
+from tasks.errors import unknown_name
+from training.config import MeasureConfig, MemberConfig, ModelConfig, OptimizerConfig, TrainConfig
+
+_SECTIONS = ("model", "optimizer", "measure")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The part of a training configuration that does not depend on the tasks.
+
+    Attributes:
+        name: The preset's name, or the file it came from.
+        sections: `model`, `optimizer` and `measure`, each as plain values.
+    """
+
+    name: str
+    sections: dict[str, dict[str, Any]]
+
+    def override(self, settings: Sequence[str]) -> "Preset":
+        """The preset with some keys replaced.
+
+        Args:
+            settings: Each `section.key=value`, for example `optimizer.steps=500`; the value is read as JSON, or else
+                as text.
+
+        Raises:
+            InvalidValueError: A setting that does not have that form.
+            UnknownNameError: No such section (keys are checked when the configuration is made).
+        """
+        sections = {name: dict(values) for name, values in self.sections.items()}
+        for setting in settings:
+            place, equals, text = setting.partition("=")
+            section, dot, key = place.strip().partition(".")
+            if not equals or not dot:
+                raise InvalidValueError(f"setting {setting!r} is not of the form 'section.key=value', as in 'optimizer.steps=500'")
+            if section not in _SECTIONS:
+                raise unknown_name("config section", section, _SECTIONS, listing=f"allowed are {', '.join(_SECTIONS)}")
+            sections[section][key] = _value(text)
+        return Preset(self.name, sections)
+
+    def train_config(self, mixture: Sequence[Member], *, vocabulary: Vocabulary, seed: int) -> TrainConfig:
+        """The whole configuration for a mixture of tasks.
+
+        Raises:
+            UnknownNameError: A key that does not exist.
+            InvalidValueError: A value that is not allowed, or a configuration that contradicts itself.
+        """
+        model = ModelConfig.read({"d_vocab": len(vocabulary), **self.sections["model"]})
+        members = [
+            MemberConfig(task=m.task.name, parameters=m.task.parameters, max_length=m.max_length) for m in mixture
+        ]
+        return TrainConfig.read(
+            {
+                "mixture": members,
+                "vocabulary": vocabulary.tokens,
+                "model": model,
+                "optimizer": OptimizerConfig.read(self.sections["optimizer"]),
+                "measure": MeasureConfig.read(self.sections["measure"]),
+                "seed": seed,
+            }
+        )
+
+
+def list_presets() -> list[str]:
+    """The names of all presets."""
+    return sorted(path.name.removesuffix(".toml") for path in files(__name__).iterdir() if path.name.endswith(".toml"))
+
+
+def load_preset(name: str) -> Preset:
+    """A preset by name, or from a TOML file of the user's own.
+
+    Raises:
+        UnknownNameError: No preset has that name, or the file has a section that no preset has.
+        InvalidValueError: The file is not TOML.
+    """
+    own = name.endswith(".toml") and Path(name).is_file()
+    if not own and name not in list_presets():
+        raise unknown_name(
+            "preset", name, list_presets(), listing=f"the presets are {', '.join(list_presets())}; a path to a .toml file will do too"
+        )
+    text = Path(name).read_text(encoding="utf-8") if own else files(__name__).joinpath(f"{name}.toml").read_text("utf-8")
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidValueError(f"{name!r} is not TOML: {error}") from None
+    for section in values:
+        if section not in _SECTIONS:
+            raise unknown_name("config section", section, _SECTIONS, listing=f"allowed are {', '.join(_SECTIONS)}")
+    return Preset(name, {section: values.get(section, {}) for section in _SECTIONS})
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text.strip()

@@ -1,0 +1,227 @@
+"""Run folders: where they are, what is in them, and how to read them back."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+
+from tasks import BrokenRunError, InvalidValueError, Member, Task, Vocabulary, get_task
+from tasks.errors import unknown_name
+from training.config import TrainConfig
+from training.files import AGAIN, read_json, read_table, read_tensors
+from training.model import HookedTransformer
+
+FORMAT = 1
+"""The layout of a run folder; a folder with a higher number was written by a newer version."""
+
+ROOT = Path("runs")
+"""Where runs are kept unless told otherwise."""
+
+PARTIAL = ".partial"
+"""Ending of the name of a run folder that is still being trained."""
+
+STUDY = "study.json"
+"""The file that makes a folder a study: it holds one run per condition."""
+
+Weights = Literal["averaged", "raw"]
+
+
+def mixture_of(config: TrainConfig) -> tuple[Member, ...]:
+    """The tasks of a configuration, bound to its vocabulary."""
+    vocabulary = Vocabulary(config.vocabulary)
+    return tuple(
+        Member(get_task(member.task, **member.parameters).bind(vocabulary), member.max_length)
+        for member in config.mixture
+    )
+
+
+def checkpoint_path(folder: Path, step: int, weights: Weights) -> Path:
+    """Where the weights of a step are."""
+    kind = ".averaged" if weights == "averaged" else ""
+    return folder / "checkpoints" / f"step-{step:07d}{kind}.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run, read from its folder.
+
+    Attributes:
+        path: The folder.
+        config: What determined the run.
+    """
+
+    path: Path
+    config: TrainConfig
+
+    @property
+    def name(self) -> str:
+        """The folder's path below `runs`, or its own name."""
+        return _name(self.path)
+
+    @cached_property
+    def mixture(self) -> tuple[Member, ...]:
+        """The tasks it was trained on, bound to its vocabulary, each with its greatest length."""
+        return mixture_of(self.config)
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps with a checkpoint, ascending; the last is the end of training."""
+        return sorted(int(path.name[5:12]) for path in (self.path / "checkpoints").glob("step-*.averaged.safetensors"))
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """What was measured while training: a row for each step, weights, task and length.
+
+        Columns: step, weights (raw or averaged), task, length, n, accuracy, stderr, token_accuracy, nll; and, of the
+        step's own training batch, loss (nats per scored token of that task), learning_rate, gradient_norm.
+        """
+        return read_table(self.path / "metrics.parquet")
+
+    def task(self, name: str) -> Task:
+        """One of the run's tasks, or any other that its vocabulary can speak.
+
+        Raises:
+            UnknownNameError: No task has that name.
+            InvalidValueError: The run's vocabulary lacks one of its tokens.
+        """
+        for member in self.mixture:
+            if member.task.name == name:
+                return member.task
+        for parameters in ({}, *(member.parameters for member in self.config.mixture)):
+            task = get_task(name, **parameters)
+            if all(token in Vocabulary(self.config.vocabulary) for token in task.vocabulary.tokens):
+                return task.bind(Vocabulary(self.config.vocabulary))
+        return get_task(name).bind(Vocabulary(self.config.vocabulary))
+
+    def task_head(self, name: str) -> int:
+        """Which unembedding belongs to a task: its place in the mixture, or 0 if all share one."""
+        names = [member.task.name for member in self.mixture]
+        if self.config.model.task_heads == 1:
+            return 0
+        if name not in names:
+            raise InvalidValueError(
+                f"the run has an unembedding for each of {', '.join(names)}, and none for {name!r}; choose one of those"
+            )
+        return names.index(name)
+
+    def model(self, step: int | None = None, *, weights: Weights = "averaged") -> HookedTransformer:
+        """The model at a step, the last one if None.
+
+        Raises:
+            InvalidValueError: No checkpoint of that step.
+            BrokenRunError: The checkpoint is damaged, or does not fit the configuration.
+        """
+        steps = self.steps
+        if not steps:
+            raise BrokenRunError(f"run {self.name!r} has no checkpoint; {AGAIN}")
+        if step is not None and step not in steps:
+            raise InvalidValueError(
+                f"run {self.name!r} has no checkpoint of step {step}; it has {', '.join(map(str, steps))}"
+            )
+        path = checkpoint_path(self.path, steps[-1] if step is None else step, weights)
+        model = fresh_model(self.config)
+        load_weights(model, read_tensors(path), path)
+        return model.eval()
+
+    def digest(self, step: int | None = None, *, weights: Weights = "averaged") -> str:
+        """A digest of the weights of a step, for keys of results."""
+        path = checkpoint_path(self.path, self.steps[-1] if step is None else step, weights)
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def fresh_model(config: TrainConfig) -> HookedTransformer:
+    """The untrained model of a configuration; its initial weights depend on the seed alone."""
+    from training.randomness import named_generator
+
+    generator = named_generator(config.seed, "weights")
+    return HookedTransformer(config.model, vocabulary=Vocabulary(config.vocabulary), generator=generator)
+
+
+def load_weights(model: HookedTransformer, weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Puts weights into a model.
+
+    Raises:
+        BrokenRunError: Names or shapes differ.
+    """
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise BrokenRunError(f"{str(path)!r} does not fit its configuration ({detail}); {AGAIN}") from None
+
+
+def list_runs(root: Path = ROOT) -> list[str]:
+    """The names of all finished runs and studies under a folder, newest last."""
+    found = [path.parent for pattern in ("config.json", STUDY) for path in root.rglob(pattern)]
+    whole = [path for path in found if not any(part.endswith(PARTIAL) for part in path.parts)]
+    return [_name(path, root) for path in sorted(whole, key=lambda path: (path.stat().st_mtime_ns, path.name))]
+
+
+def load_run(name: str | Path | None = None, *, root: Path = ROOT) -> Run:
+    """Reads a run.
+
+    Args:
+        name: A folder, or a name under `root`; None is the newest. A study's folder stands for its run `auxiliary`.
+        root: Where runs are kept.
+
+    Raises:
+        UnknownNameError: No such run.
+        BrokenRunError: The run is unfinished, damaged, or written by a newer version.
+    """
+    folder = _resolve(name, root)
+    if (folder / STUDY).is_file():
+        folder = folder / "auxiliary"
+    values = read_json(folder / "config.json")
+    return Run(folder, _read_config(values, folder))
+
+
+def _resolve(name: str | Path | None, root: Path) -> Path:
+    if name is None:
+        names = list_runs(root)
+        if not names:
+            raise BrokenRunError(f"there is no run under {str(root)!r}; 'interp demo' or 'interp train' makes one")
+        top = [run for run in names if (root / run / STUDY).is_file()] or names
+        return root / (names[-1] if names[-1].partition("/")[0] not in top else names[-1].partition("/")[0])
+    for folder in (Path(name), root / name):
+        if folder.is_dir():
+            return folder
+        if folder.with_name(folder.name + PARTIAL).is_dir():
+            raise BrokenRunError(
+                f"run {str(name)!r} is not finished; start the command that trains it once more, and it goes on"
+            )
+    raise unknown_name("run", str(name), list_runs(root), listing=_listing(root))
+
+
+def _listing(root: Path) -> str:
+    names = list_runs(root)
+    shown = ", ".join(names[-5:]) if names else "no run at all; 'interp demo' makes one"
+    return f"{str(root)!r} has {shown}"
+
+
+def _name(path: Path, root: Path = ROOT) -> str:
+    inside = path.resolve().is_relative_to(root.resolve())
+    return path.resolve().relative_to(root.resolve()).as_posix() if inside else path.as_posix()
+
+
+def _read_config(values: dict[str, Any], folder: Path) -> TrainConfig:
+    where = f"run {_name(folder)!r}"
+    if not isinstance(values.get("format"), int) or "config" not in values or "tasks" not in values:
+        raise BrokenRunError(f"{where}: config.json is not that of a run; {AGAIN}")
+    if values["format"] > FORMAT:
+        raise BrokenRunError(
+            f"{where} was written by a newer version (format {values['format']}, this one reads up to {FORMAT}); "
+            "upgrade, or train it again"
+        )
+    config = TrainConfig.read(values["config"])
+    for member in mixture_of(config):
+        written = values["tasks"].get(member.task.name)
+        if written != member.task.version:
+            raise BrokenRunError(
+                f"{where} was trained on version {written} of task {member.task.name!r}, which is now version "
+                f"{member.task.version} and generates other examples; train it again"
+            )
+    return config
