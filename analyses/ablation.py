@@ -90,13 +90,41 @@ class HeadEffects:
             }
         )
 
+    @classmethod
+    def from_examples(cls, table: pd.DataFrame) -> "HeadEffects":
+        """The effects that `examples` wrote down, for one task, length, kind and metric.
+
+        Raises:
+            InvalidValueError: The table holds several tasks, lengths, kinds or metrics, or not every example of a set
+                once.
+        """
+        about = table[["task", "length", "kind", "metric"]].drop_duplicates()
+        names = list(dict.fromkeys(table["heads"]))
+        whole = (
+            len(table) == len(names) * table["example"].nunique() and not table.duplicated(["heads", "example"]).any()
+        )
+        if len(about) != 1 or not whole:
+            raise InvalidValueError(
+                "the table must hold every example of every set once, for one task, length, kind and metric; "
+                f"it has {len(about)} of those and {len(table)} rows for {len(names)} sets; select one first"
+            )
+        task, length, kind, metric = about.iloc[0]
+        sets = tuple(tuple(Head.parse(head) for head in heads.split()) for heads in names)
+        ordered = table.sort_values("example", kind="stable").set_index("heads").loc[names]
+        clean, ablated = (
+            torch.from_numpy(ordered[column].to_numpy().reshape(len(names), -1).copy())
+            for column in ("clean", "ablated")
+        )
+        return cls(task, int(length), kind, get_metric(metric), sets, clean[0], ablated)
+
 
 @dataclass(frozen=True)
 class HeadAblation:
     """The ablation map of a task: the effect of ablating each head, or each of some heads, or some heads jointly.
 
-    effect = better * (metric(clean) - metric(ablated)), averaged over examples; better is -1 for nll, else +1, so that a
-    positive effect always means that the head helped. The standard error is that of the paired difference per example.
+    effect = better * (metric(clean) - metric(ablated)), averaged over examples; better is -1 for nll, else +1, so that
+    a positive effect always means that the head helped. The standard error is that of the paired difference of each
+    example.
     Source: Extrapolation by Association, appendix (kind `mean`, metric `accuracy`).
 
     Attributes:
@@ -112,7 +140,14 @@ class HeadAblation:
     together: Literal["singly", "jointly"] = "singly"
 
     def __call__(
-        self, model: HookedTransformer, task: Task, *, length: int, n: int = 512, generator: Generator, task_head: int = 0
+        self,
+        model: HookedTransformer,
+        task: Task,
+        *,
+        length: int,
+        n: int = 512,
+        generator: Generator,
+        task_head: int = 0,
     ) -> pd.DataFrame:
         """The table of effects (columns: `HeadEffects.table`).
 
@@ -140,7 +175,7 @@ class HeadAblation:
         generator: Generator,
         task_head: int = 0,
         also: Sequence[str] = (),
-        on_done: Callable[[int, int], object] = lambda done, total: None,
+        on_done: Callable[[int, int], object] = lambda *_: None,
     ) -> list[HeadEffects]:
         """The effect on every example, in this metric and, from the same passes, in `also`'s metrics."""
         metrics = [get_metric(name) for name in (self.metric, *also)]

@@ -47,13 +47,13 @@ def ablate_heads(
     kind: AblationKind,
     task_head: int = 0,
     token_budget: int = TOKEN_BUDGET,
-    on_done: Callable[[int, int], object] = lambda done, total: None,
+    on_done: Callable[[int, int], object] = lambda *_: None,
 ) -> AblationScores:
     """Scores a batch with each set of heads ablated, one set at a time.
 
-    A head is ablated by exchanging its output z [batch, pos, d_head] for a reference, at every position: `zero`; `mean`:
-    the mean over the batch at that position (Extrapolation by Association, appendix); `mean_all`: the mean over batch and
-    positions. The means are those of the clean run. The heads of one set are ablated together.
+    A head is ablated by exchanging its output z [batch, pos, d_head] for a reference, at every position: `zero`;
+    `mean`: the mean over the batch at that position (Extrapolation by Association, appendix); `mean_all`: the mean over
+    batch and positions. The means are those of the clean run. The heads of one set are ablated together.
 
     Args:
         model: The model, with nothing hooked to it. It is left as it was.
@@ -68,8 +68,8 @@ def ablate_heads(
         The scores, equal to those of running every set alone with hooks on `hook_z`, to rounding.
 
     Raises:
-        InvalidValueError: A head that is not there or named twice, an empty set, examples of different lengths, a mean
-            over one example, a model with hooks attached, or a model whose logits are not finite.
+        InvalidValueError: A head that is not there or named twice, an empty set, no examples, or examples of different
+            lengths, a mean over one example, a model with hooks attached, or a model whose logits are not finite.
     """
     _check(model, batch, sets, kind)
     device = model.device
@@ -96,6 +96,8 @@ def _check(model: HookedTransformer, batch: Batch, sets: Sequence[Sequence[Head]
         if not heads:
             raise InvalidValueError("a set of heads to ablate is empty; name at least one head")
         check_heads(heads, model.config)
+    if not len(batch):
+        raise InvalidValueError("a batch of 0 examples cannot be ablated; use n >= 1, or n >= 2 for kind 'mean'")
     if not bool((batch.scored == batch.scored[:1]).all()):
         raise InvalidValueError("the examples have different lengths, so their positions do not align; use one length")
     if kind == "mean" and len(batch) < 2:
@@ -143,7 +145,9 @@ class _CleanRun:
             resid = block.after_attention(resid)
         logits = model.logits(resid[chunk.predicting], task=task_head)
         if not bool(torch.isfinite(logits).all()):
-            raise InvalidValueError("the model's logits are not finite, so no effect can be measured; check its weights")
+            raise InvalidValueError(
+                "the model's logits are not finite, so no effect can be measured; check its weights"
+            )
         return cls(zs, middles, score_logits(logits, chunk))
 
 
@@ -186,9 +190,8 @@ def _run_stack(
     last = model.config.n_layers - 1
     first = int(chunk.predicting[0].long().argmax())  # no earlier position is read in the last layer
     start = first if layer == last else 0
-    resid = torch.stack(
-        [_exchanged(model, run, heads, layer, reference, start) for heads in stack]
-    ).flatten(0, 1)  # [set * batch, pos, d_model]
+    changed = [_exchanged(model, run, heads, layer, reference, start) for heads in stack]
+    resid = torch.cat(changed)  # [set * batch, pos, d_model]
     for later in range(layer + 1, last + 1):
         resid = model.blocks[later - 1].after_attention(resid)
         start = first if later == last else 0

@@ -27,8 +27,8 @@ class HeadOverlap:
 
     Measures (`analyses.similarity`): mean absolute difference (the first paper's), cosine, Spearman, Jaccard of the
     top-k heads. Each with a 95 % percentile bootstrap interval over examples, and for each null its mean, its central
-    95 % and the one-sided p-value (b + 1) / (m + 1) towards more alike. Similar maps are no proof that the tasks use the
-    heads for the same thing.
+    95 % and the one-sided p-value (b + 1) / (m + 1) towards more alike. Similar maps are no proof that the tasks use
+    the heads for the same thing.
 
     Attributes:
         k: Size of the top-k sets.
@@ -47,7 +47,7 @@ class HeadOverlap:
 
         Columns: first, second (tasks), length, kind, metric, measure, k (0 where there is none), estimate, low, high
         (95 % interval over examples), null, null_mean, null_low, null_high (central 95 % of the null), p,
-        permutations, bootstraps, n (examples per task), seed (of the generator).
+        permutations, bootstraps, n (examples of the first task), seed (of the generator).
 
         Args:
             first: The effects of every single head on one task.
@@ -58,10 +58,11 @@ class HeadOverlap:
             InvalidValueError: Effects that cannot be compared, fewer heads than k, no shuffles or bootstrap samples.
         """
         self._check(first, second)
-        seed = generator.initial_seed()
+        # Signed, as manual_seed takes it too: columns of int64 and uint64 joined would become inexact floats.
+        seed = (generator.initial_seed() + 2**63) % 2**64 - 2**63
         means = [effects.effects.mean(dim=1).numpy() for effects in (first, second)]
         layers = np.array([heads[0].layer for heads in first.sets])
-        orders = {
+        orders: dict[Null, np.ndarray] = {
             null: head_permutations(layers, draws=self.permutations, null=null, generator=generator) for null in NULLS
         }
         samples = self._bootstrap(first, second, generator)
@@ -97,8 +98,8 @@ class HeadOverlap:
             one, two = getattr(first, name), getattr(second, name)
             if one != two:
                 raise InvalidValueError(
-                    f"the maps of {first.task!r} and {second.task!r} differ in {name}: {_short(one)} and {_short(two)}; "
-                    "measure both alike"
+                    f"the maps of {first.task!r} and {second.task!r} differ in {name}: {_short(one)} and "
+                    f"{_short(two)}; measure both alike"
                 )
         if any(len(heads) > 1 for heads in first.sets):
             raise InvalidValueError("overlap needs maps of single heads, not of a joint set; ablate the heads singly")
@@ -141,5 +142,8 @@ def _rows(
 
 
 def _short(value: object) -> str:
-    text = str(getattr(value, "name", value))
-    return text if len(text) <= 60 else text[:57] + "..."
+    """A value in few words: a metric by its name, sets of heads by their number and names."""
+    if not isinstance(value, tuple):
+        return str(getattr(value, "name", value))
+    names = ", ".join(" ".join(map(str, heads)) for heads in value)
+    return f"{len(value)} sets ({names if len(names) <= 60 else names[:57] + '...'})"

@@ -27,7 +27,7 @@ class AttentionExample:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """Everything that one study measured: does an auxiliary task carry the main task to longer inputs, and by which heads?
+    """All that one study measured: does an auxiliary task carry the main task to longer inputs, and by which heads?
 
     A *condition* says how a model was trained: `auxiliary` (main with its auxiliary tasks), `alone` (main only) or
     `control` (main with an unrelated task). *Weights* are `raw` (the last iterate) or `averaged` (the exponential
@@ -45,10 +45,10 @@ class StudyResults:
         settings: Flat and JSON-able: model shape, steps, versions, seeds, sample sizes.
         accuracy: Columns `condition weights task length n accuracy stderr token_accuracy nll`.
         training: Columns `condition weights step task length n accuracy stderr`, one row per checkpoint and length.
-        ablation: Columns `task length kind metric layer head clean ablated effect stderr n`, one row per task, metric and
-            head of the `auxiliary` model with averaged weights. A positive effect means that the head helped.
-        overlap: Columns `first second length kind metric measure k estimate low high null null_mean null_low null_high p
-            permutations bootstraps n seed`, one row per measure and null. `low` and `high` bound the 95 % bootstrap
+        ablation: Columns `task length kind metric layer head heads clean ablated effect stderr n`, one row per task,
+            metric and head of the `auxiliary` model with averaged weights. Positive effect: the head helped.
+        overlap: Columns `first second length kind metric measure k estimate low high null null_mean null_low null_high
+            p permutations bootstraps n seed`, one row per measure and null. `low` and `high` bound the 95 % bootstrap
             interval, `null_low` and `null_high` the central 95 % of the null; p = (b + 1) / (m + 1), one-sided towards
             more alike.
         attention: Matched prompts of main and auxiliary tasks, for the heads that they share.

@@ -38,21 +38,21 @@ class Batch:
             raise InvalidValueError(
                 f"tokens and scored must have one shape. Got {tuple(self.tokens.shape)} and {tuple(self.scored.shape)}"
             )
-        if len(self.tokens) and bool(self.scored[:, 0].any()):
-            raise InvalidValueError("scored marks position 0, but no token precedes it to predict it")
         if not bool(self.scored.any(dim=1).all()):
             raise InvalidValueError("an example has no scored token; every example needs at least one")
+        if bool(self.scored[:, :1].any()):
+            raise InvalidValueError("scored marks position 0, but no token precedes it to predict it")
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     @property
-    def inputs(self) -> Int[Tensor, "batch pos-1"]:
+    def inputs(self) -> Int[Tensor, "batch input"]:
         """What the model reads: every token but the last, which predicts nothing that is scored."""
         return self.tokens[:, :-1]
 
     @property
-    def predicting(self) -> Bool[Tensor, "batch pos-1"]:
+    def predicting(self) -> Bool[Tensor, "batch input"]:
         """True at the positions of `inputs` whose logits predict a scored token."""
         return self.scored[:, 1:]
 

@@ -38,6 +38,9 @@ class Group:
         auxiliaries: Related tasks at long lengths.
         controls: Unrelated tasks at the same long lengths, taking the auxiliaries' place in the control condition.
         source: Where the group comes from.
+
+    Raises:
+        InvalidValueError: A task twice, or no auxiliary.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Group:
         names = [member.task.name for member in self._members]
         if len(set(names)) < len(names):
             raise InvalidValueError(f"group {self.name!r} names a task twice: {', '.join(names)}; each may stand once")
+        if not self.auxiliaries:
+            raise InvalidValueError(f"group {self.name!r} has no auxiliary; it needs at least one")
         for role in ("auxiliaries", "controls"):
             object.__setattr__(self, role, tuple(self._bound(member) for member in getattr(self, role)))
         object.__setattr__(self, "main", self._bound(self.main))

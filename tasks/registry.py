@@ -1,5 +1,7 @@
 """Tasks by name."""
 
+import dataclasses
+
 from tasks.errors import InvalidValueError, unknown_name
 from tasks.strings import Capitalize, CapitalizeReverse, Copy, Reverse, Shift
 from tasks.task import Task
@@ -26,7 +28,7 @@ def get_task(name: str, **parameters: object) -> Task:
     if name not in _TASKS:
         raise unknown_name("task", name, _TASKS, listing=f"'interp tasks' lists all {len(_TASKS)}")
     kind = _TASKS[name]
-    fields = kind.__dataclass_fields__
+    fields = [field.name for field in dataclasses.fields(kind)]
     for parameter in parameters:
         if parameter not in fields:
             raise InvalidValueError(f"task {name!r} has no parameter {parameter!r}; it has {', '.join(fields)}")

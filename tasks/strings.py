@@ -38,8 +38,10 @@ class StringTask(Task):
     cases: ClassVar[tuple[str, ...]] = ("both", "lower")
 
     def __post_init__(self) -> None:
-        if not 2 <= self.alphabet <= 26:
-            raise InvalidValueError(f"alphabet {self.alphabet} is not possible for {self.name!r}; allowed are 2 to 26")
+        if not isinstance(self.alphabet, int) or not 2 <= self.alphabet <= 26:
+            raise InvalidValueError(
+                f"alphabet {self.alphabet!r} is not possible for {self.name!r}; allowed are 2 to 26"
+            )
         if self.case not in self.cases:
             allowed = " or ".join(repr(case) for case in self.cases)
             raise InvalidValueError(f"case {self.case!r} is not possible for {self.name!r}; allowed is {allowed}")

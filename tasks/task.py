@@ -1,6 +1,5 @@
 """What a task is: a sampler of examples, an independent reference solution, and the tokens it speaks."""
 
-import copy
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from tasks.errors import InvalidValueError, unknown_name
 from tasks.streams import SHARE, SMALLEST_SPACE, Stream, in_test_stream, symbol_codes
 from tasks.vocabulary import EOS, Vocabulary
 
-_REDRAWN = 2**21
-"""At most about this many symbols are drawn at once while looking for prompts of the test stream: they stay in cache."""
+_REDRAWN = 2**17
+"""About this many symbols are drawn at once while looking for prompts of the test stream: they stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +113,11 @@ class Task(ABC):
         missing = [token for token in (*self.symbols, EOS, self.marker) if token not in vocabulary]
         if missing:
             has = " ".join(vocabulary.tokens)
-            raise InvalidValueError(f"the vocabulary lacks {missing[0]!r}, which task {self.name!r} needs; it has {has}")
-        bound = copy.copy(self)
-        bound.__dict__["vocabulary"] = vocabulary
-        bound.__dict__.pop("_symbol_ids", None)
+            raise InvalidValueError(
+                f"the vocabulary lacks {missing[0]!r}, which task {self.name!r} needs; it has {has}"
+            )
+        bound = dataclasses.replace(self)
+        object.__setattr__(bound, "vocabulary", vocabulary)
         return bound
 
     def sample(

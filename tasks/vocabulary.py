@@ -70,9 +70,7 @@ class Vocabulary:
         pieces = list(tokens)
         for piece in pieces:
             if piece not in self.index:
-                raise InvalidValueError(
-                    f"{piece!r} is not in the vocabulary; allowed are {' '.join(self.tokens)}"
-                )
+                raise InvalidValueError(f"{piece!r} is not in the vocabulary; allowed are {' '.join(self.tokens)}")
         return torch.tensor([self.index[piece] for piece in pieces], dtype=torch.int64)
 
     def encode(self, text: str) -> Int[Tensor, " pos"]:

@@ -11,6 +11,7 @@ from tasks.errors import unknown_name
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 C = TypeVar("C", bound="Config")
@@ -41,7 +42,7 @@ def _one_line(config: type[Config], error: ValidationError) -> InvalidValueError
     if first["type"] == "extra_forbidden":
         owner = _owner(config, first["loc"][:-1])
         keys = list(owner.model_fields)
-        return unknown_name("config key", place, keys, listing=f"the keys there are {', '.join(keys)}")  # pyright: ignore
+        return unknown_name("config key", place, keys, listing=f"the keys there are {', '.join(keys)}")
     if isinstance(first.get("ctx", {}).get("error"), InvalidValueError):
         return first["ctx"]["error"]  # pyright: ignore
     text = first["msg"].removeprefix("Value error, ")
@@ -165,7 +166,10 @@ class OptimizerConfig(Config):
     Attributes:
         steps: Optimiser steps.
         batch_size: Examples per step.
-        buckets: Into how many groups of similar length a batch is divided, each padded on its own.
+        draw: `example`: task and length are drawn for each example, as the first paper does; `batch`: one task and one
+            length are drawn for all examples of a step. Both give every example the same distribution; `batch` has much
+            noisier gradients (see docs/results/copy-shift.md for what that does to transfer).
+        buckets: Into how many groups of similar length a batch of `example` draws is divided, each padded on its own.
         learning_rate: Peak learning rate.
         warmup: Steps of linear warm-up.
         decay: Share of the steps, at the end, over which the rate falls along half a cosine.
@@ -179,14 +183,15 @@ class OptimizerConfig(Config):
 
     steps: Positive
     batch_size: Positive = 64
+    draw: Literal["example", "batch"] = "example"
     buckets: Positive = 4
     learning_rate: PositiveFloat = 1e-3
     warmup: Natural = 100
     decay: Fraction = 0.4
     final: Fraction = 0.1
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.98
+    beta1: Momentum = 0.9
+    beta2: Momentum = 0.98
     clip: PositiveFloat = 1.0
     average: Fraction = 0.998
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tasks import BrokenRunError, InvalidValueError
 
-AGAIN = "remove the folder, or train it again"
+AGAIN = "remove the folder and train it again"
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
@@ -32,6 +32,12 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     finally:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
     return path
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes what a writer that was killed left in a folder."""
+    for part in folder.rglob(".*.part*"):
+        part.unlink()
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> Path:

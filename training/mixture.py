@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Int
@@ -24,23 +25,32 @@ class Bucket:
 
 
 def draw_buckets(
-    mixture: Sequence[Member], *, n: int, buckets: int, generator: Generator
+    mixture: Sequence[Member],
+    *,
+    n: int,
+    buckets: int,
+    generator: Generator,
+    draw: Literal["example", "batch"] = "example",
 ) -> list[Bucket]:
-    """Draws a batch as the first paper does, then divides it by length.
+    """Draws a batch of training examples, then divides it by length.
 
-    Task uniform over the mixture, length uniform over 1..max_length of that task, both independently for each example
-    (Extrapolation by Association, section 3). Attention is causal and the loss a sum over scored tokens, so dividing
-    changes the gradient by rounding only; it saves the work on padding.
+    Task uniform over the mixture, length uniform over 1..max_length of that task: drawn independently for each example
+    (`example`; Extrapolation by Association, section 3), or once for all of them (`batch`). Attention is causal and the
+    loss a sum over scored tokens, so dividing changes the gradient by rounding only; it saves the work on padding.
 
     Args:
         mixture: The tasks with their greatest lengths.
         n: Examples in the batch, over all buckets.
         buckets: How many buckets of (nearly) equal numbers of examples; at most n.
         generator: The source of tasks, lengths and examples.
+        draw: Whether each example or each batch has a task and a length of its own.
     """
-    task = torch.randint(len(mixture), (n,), generator=generator)
+    draws = n if draw == "example" else 1
+    task = torch.randint(len(mixture), (draws,), generator=generator)
     longest = torch.tensor([member.max_length for member in mixture])[task]
-    length = 1 + (torch.rand(n, generator=generator, dtype=torch.float64) * longest).long()
+    length = 1 + (torch.rand(draws, generator=generator, dtype=torch.float64) * longest).long()
+    if draw == "batch":
+        task, length, buckets = task.expand(n), length.expand(n), 1
     parts = [
         member.task.sample(int(rows.sum()), length=length[rows], generator=generator, stream="train")
         for place, member in enumerate(mixture)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 import torch
 
-from tasks import BrokenRunError, InvalidValueError, Member, Task, Vocabulary, get_task
+from tasks import BrokenRunError, InterpError, InvalidValueError, Member, Task, Vocabulary, get_task
 from tasks.errors import unknown_name
 from training.config import TrainConfig
 from training.files import AGAIN, read_json, read_table, read_tensors
@@ -70,7 +70,7 @@ class Run:
     @property
     def steps(self) -> list[int]:
         """The steps with a checkpoint, ascending; the last is the end of training."""
-        return sorted(int(path.name[5:12]) for path in (self.path / "checkpoints").glob("step-*.averaged.safetensors"))
+        return sorted(int(path.name[5:].partition(".")[0]) for path in (self.path / "checkpoints").glob("step-*.averaged.safetensors"))
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -91,11 +91,13 @@ class Run:
         for member in self.mixture:
             if member.task.name == name:
                 return member.task
+        vocabulary, plain = Vocabulary(self.config.vocabulary), get_task(name)
         for parameters in ({}, *(member.parameters for member in self.config.mixture)):
-            task = get_task(name, **parameters)
-            if all(token in Vocabulary(self.config.vocabulary) for token in task.vocabulary.tokens):
-                return task.bind(Vocabulary(self.config.vocabulary))
-        return get_task(name).bind(Vocabulary(self.config.vocabulary))
+            try:
+                return get_task(name, **parameters).bind(vocabulary)
+            except InvalidValueError:
+                continue  # other parameters may suit the task and the vocabulary
+        return plain.bind(vocabulary)
 
     def task_head(self, name: str) -> int:
         """Which unembedding belongs to a task: its place in the mixture, or 0 if all share one."""
@@ -172,28 +174,38 @@ def load_run(name: str | Path | None = None, *, root: Path = ROOT) -> Run:
         UnknownNameError: No such run.
         BrokenRunError: The run is unfinished, damaged, or written by a newer version.
     """
-    folder = _resolve(name, root)
+    folder = _newest(root) if name is None else _named(name, root)
     if (folder / STUDY).is_file():
         folder = folder / "auxiliary"
-    values = read_json(folder / "config.json")
-    return Run(folder, _read_config(values, folder))
+        if not folder.is_dir():
+            raise _unfinished(_name(folder, root))
+    return Run(folder, read_config(read_json(folder / "config.json"), folder))
 
 
-def _resolve(name: str | Path | None, root: Path) -> Path:
-    if name is None:
-        names = list_runs(root)
-        if not names:
-            raise BrokenRunError(f"there is no run under {str(root)!r}; 'interp demo' or 'interp train' makes one")
-        top = [run for run in names if (root / run / STUDY).is_file()] or names
-        return root / (names[-1] if names[-1].partition("/")[0] not in top else names[-1].partition("/")[0])
-    for folder in (Path(name), root / name):
-        if folder.is_dir():
-            return folder
-        if folder.with_name(folder.name + PARTIAL).is_dir():
-            raise BrokenRunError(
-                f"run {str(name)!r} is not finished; start the command that trains it once more, and it goes on"
-            )
+def _newest(root: Path) -> Path:
+    names = list_runs(root)
+    if not names:
+        raise BrokenRunError(f"there is no run under {str(root)!r}; 'interp demo' or 'interp train' makes one")
+    top = [run for run in names if (root / run / STUDY).is_file()] or names
+    return root / (names[-1] if names[-1].partition("/")[0] not in top else names[-1].partition("/")[0])
+
+
+def _named(name: str | Path, root: Path) -> Path:
+    try:
+        for folder in (Path(name), root / name):
+            if folder.name.endswith(PARTIAL) or (
+                not folder.is_dir() and folder.with_name(folder.name + PARTIAL).is_dir()
+            ):
+                raise _unfinished(str(name))
+            if folder.is_dir():
+                return folder
+    except OSError as error:
+        raise BrokenRunError(f"run {str(name)!r} cannot be read: {error.strerror or error}; {_listing(root)}") from None
     raise unknown_name("run", str(name), list_runs(root), listing=_listing(root))
+
+
+def _unfinished(name: str) -> BrokenRunError:
+    return BrokenRunError(f"run {name!r} is not finished; start the command that trains it once more, and it goes on")
 
 
 def _listing(root: Path) -> str:
@@ -207,17 +219,26 @@ def _name(path: Path, root: Path = ROOT) -> str:
     return path.resolve().relative_to(root.resolve()).as_posix() if inside else path.as_posix()
 
 
-def _read_config(values: dict[str, Any], folder: Path) -> TrainConfig:
+def read_config(values: dict[str, Any], folder: Path) -> TrainConfig:
+    """The configuration in a run's `config.json`.
+
+    Raises:
+        BrokenRunError: It is not that of a run, a newer version wrote it, or a task has changed since.
+    """
     where = f"run {_name(folder)!r}"
-    if not isinstance(values.get("format"), int) or "config" not in values or "tasks" not in values:
+    if not isinstance(values.get("format"), int) or not all(isinstance(values.get(k), dict) for k in ("config", "tasks")):
         raise BrokenRunError(f"{where}: config.json is not that of a run; {AGAIN}")
     if values["format"] > FORMAT:
         raise BrokenRunError(
             f"{where} was written by a newer version (format {values['format']}, this one reads up to {FORMAT}); "
             "upgrade, or train it again"
         )
-    config = TrainConfig.read(values["config"])
-    for member in mixture_of(config):
+    try:
+        config = TrainConfig.read(values["config"])
+        mixture = mixture_of(config)
+    except InterpError as error:
+        raise BrokenRunError(f"{where}: config.json is not that of a run ({error}); {AGAIN}") from None
+    for member in mixture:
         written = values["tasks"].get(member.task.name)
         if written != member.task.version:
             raise BrokenRunError(

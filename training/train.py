@@ -1,10 +1,10 @@
 """The training loop: from a configuration to a run folder, going on where an interrupted run stopped."""
 
 import platform
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from tasks import BrokenRunError, InterpError, InvalidValueError, Member
+from tasks import BrokenRunError, InvalidValueError, Member
 from training.config import TrainConfig
 from training.evaluate import evaluate
-from training.files import read_json, read_table, read_tensors, write_json, write_table, write_tensors
+from training.files import AGAIN, read_json, read_table, read_tensors, remove_parts, write_json, write_table, write_tensors
 from training.mixture import Bucket, draw_buckets
 from training.model import HookedTransformer
 from training.optimizer import AveragedWeights, learning_rate, make_optimizer
@@ -33,7 +33,11 @@ from training.runs import (
     load_run,
     load_weights,
     mixture_of,
+    read_config,
 )
+
+STATE = "state.safetensors"
+"""In an unfinished run's folder, the file that training goes on from."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +73,40 @@ def train(config: TrainConfig, path: Path | str, *, on_step: Callable[[Progress]
         BrokenRunError: What is left of the interrupted run is damaged, or another process is training it.
     """
     path = Path(path)
-    if path.is_dir():
-        run = load_run(path)
-        _refuse_other(run.config, config, path)
-        return run
-    partial = path.with_name(path.name + PARTIAL)
-    with _alone(partial):
+    for member in mixture_of(config):
+        for length in config.measure.lengths:
+            member.task.check_length(length)
+    if not _is_there(path):
+        partial = path.with_name(path.name + PARTIAL)
+        with _alone(partial):
+            if not path.is_dir():  # another process may have finished it just now
+                _train_into(partial, path, config, on_step)
+    run = load_run(path)
+    _refuse_other(run.config, config, path)
+    return run
+
+
+def _is_there(path: Path) -> bool:
+    """Whether the run's folder exists; raises InvalidValueError where no run can be."""
+    if path.name.endswith(PARTIAL):
+        raise InvalidValueError(f"{str(path)!r} ends in {PARTIAL!r}, which marks unfinished runs; choose another name")
+    try:
+        if path.exists() and not path.is_dir():
+            raise InvalidValueError(f"{str(path)!r} is a file, where the run's folder should be; choose another name")
+        return path.is_dir()
+    except OSError as error:
+        raise InvalidValueError(f"cannot write {str(path)!r}: {error.strerror or error}; choose another place") from None
+
+
+def _train_into(partial: Path, path: Path, config: TrainConfig, on_step: Callable[[Progress], object]) -> None:
+    started = time.perf_counter()
+    try:
         _open(partial, config)
-        started = time.perf_counter()
         _Training(config, partial).go(on_step)
         _close(partial, path, seconds=time.perf_counter() - started)
-    (partial.with_name(partial.name + ".lock")).unlink(missing_ok=True)
-    return load_run(path)
+    finally:
+        if partial.is_dir() and not (partial / STATE).exists():
+            shutil.rmtree(partial)  # it holds nothing that a second call could go on from
 
 
 class _Training:
@@ -94,7 +120,7 @@ class _Training:
         self.averaged = AveragedWeights.of(self.model, decay=config.optimizer.average)
         self.metrics = pd.DataFrame()
         self.done = 0
-        if (folder / "state.safetensors").exists():
+        if (folder / STATE).exists():
             self._resume()
 
     def go(self, on_step: Callable[[Progress], object]) -> None:
@@ -107,8 +133,12 @@ class _Training:
             if not torch.isfinite(total) or not torch.isfinite(norm):
                 raise InvalidValueError(
                     f"the loss is no longer a number at step {self.done}; lower optimizer.learning_rate "
-                    f"({optimizer.learning_rate}) or optimizer.clip ({optimizer.clip}). Step "
-                    f"{max((s for s in kept if s < self.done), default=0)} is kept in {str(self.folder)!r}"
+                    f"({optimizer.learning_rate}) or optimizer.clip ({optimizer.clip})"
+                    + "".join(
+                        f"; step {step} is kept in {str(self.folder)!r}, remove it or choose another name"
+                        for step in sorted(kept)[:: -1]
+                        if step < self.done
+                    )
                 )
             if self.done in kept:
                 self._keep(losses, norm)
@@ -118,7 +148,13 @@ class _Training:
         """One optimiser step: each task's summed loss and scored tokens [task, 2], and the gradient's norm."""
         optimizer = self.config.optimizer
         generator = named_generator(self.config.seed, "train", step)
-        buckets = draw_buckets(self.mixture, n=optimizer.batch_size, buckets=optimizer.buckets, generator=generator)
+        buckets = draw_buckets(
+            self.mixture,
+            n=optimizer.batch_size,
+            buckets=optimizer.buckets,
+            generator=generator,
+            draw=optimizer.draw,
+        )
         scored = sum(int(bucket.batch.scored.sum()) for bucket in buckets)
         losses = torch.zeros(len(self.mixture), 2)
         for bucket in buckets:
@@ -148,7 +184,7 @@ class _Training:
         averaged = {f"averaged.{name}": weight for name, weight in self.averaged.weights.items()}
         weights = {f"raw.{name}": weight for name, weight in raw.items()}
         state = {"step": torch.tensor(self.done), **weights, **averaged, **moments}
-        write_tensors(self.folder / "state.safetensors", state)
+        write_tensors(self.folder / STATE, state)
 
     def _measure(self, raw: dict[str, Tensor], losses: Tensor, norm: Tensor) -> pd.DataFrame:
         tables = []
@@ -156,7 +192,7 @@ class _Training:
             self._load(values)
             for place, member in enumerate(self.mixture):
                 table = self._accuracy(member, place)
-                table["loss"] = float(losses[place, 0] / losses[place, 1].clamp(min=1))
+                table["loss"] = float(losses[place, 0] / losses[place, 1])  # NaN if none of its examples was drawn
                 table.insert(0, "weights", weights)
                 tables.append(table)
         self._load(raw)
@@ -178,8 +214,17 @@ class _Training:
             parameter.copy_(weights[name])
 
     def _resume(self) -> None:
-        path = self.folder / "state.safetensors"
+        path = self.folder / STATE
         state = read_tensors(path)
+        try:
+            self._restore(state, path)
+        except KeyError as error:
+            raise BrokenRunError(f"{str(path)!r} lacks {error}; {AGAIN}") from None
+        table = read_table(self.folder / "metrics.parquet")
+        self.metrics = table[table["step"] <= self.done].reset_index(drop=True)
+
+    @torch.no_grad()
+    def _restore(self, state: dict[str, Tensor], path: Path) -> None:
         self.done = int(state["step"])
         load_weights(self.model, _under("raw.", state), path)
         for name, weight in _under("averaged.", state).items():
@@ -190,8 +235,6 @@ class _Training:
                 "exp_avg": state[f"exp_avg.{name}"],
                 "exp_avg_sq": state[f"exp_avg_sq.{name}"],
             }
-        table = read_table(self.folder / "metrics.parquet")
-        self.metrics = table[table["step"] <= self.done].reset_index(drop=True)
 
 
 def token_losses(model: HookedTransformer, bucket: Bucket) -> tuple[Tensor, Tensor]:
@@ -224,23 +267,29 @@ def _kept_steps(steps: int, checkpoints: int) -> set[int]:
 def _alone(partial: Path) -> Iterator[None]:
     """Holds a lock on the run, so that two processes cannot train into one folder."""
     lock = partial.with_name(partial.name + ".lock")
+    held = FileLock(lock, timeout=0)
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock, timeout=0):
-            yield
+        held.acquire()
     except Timeout:
         raise BrokenRunError(f"another process is training {str(partial)!r}; wait for it, or choose another name") from None
     except OSError as error:
         raise InvalidValueError(
             f"cannot write {str(partial)!r}: {error.strerror or error}; choose another place"
         ) from None
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)  # while it is held: whoever opened it by now finds that it is gone, and tries anew
+        held.release()
 
 
 def _open(partial: Path, config: TrainConfig) -> None:
     """Starts the run's folder, or checks that what is there belongs to this configuration."""
     file = partial / "config.json"
     if file.exists():
-        _refuse_other(TrainConfig.read(read_json(file)["config"]), config, partial)
+        _refuse_other(read_config(read_json(file), partial), config, partial)
+        remove_parts(partial)
         return
     tasks = {member.task.name: member.task.version for member in mixture_of(config)}
     write_json(file, {"format": FORMAT, "tasks": tasks, "config": config.model_dump(mode="json")})
@@ -256,8 +305,11 @@ def _close(partial: Path, path: Path, *, seconds: float) -> None:
         **{name: version(name) for name in packages},
     }
     write_json(partial / "environment.json", environment)
-    (partial / "state.safetensors").unlink(missing_ok=True)
-    partial.rename(path)
+    try:
+        partial.rename(path)
+    except OSError as error:
+        raise InvalidValueError(f"cannot write {str(path)!r}: {error.strerror or error}; choose another name") from None
+    (path / STATE).unlink()
 
 
 def _refuse_other(there: TrainConfig, asked: TrainConfig, path: Path) -> None:

@@ -15,10 +15,11 @@ from training.model.rotary import rotary_tables, rotate
 
 
 class Attention(nn.Module):
-    """Causal multi-head attention, W_Q [head, d_model, d_head], W_K, W_V likewise by key-value head, W_O [head, d_head, d_model].
+    """Causal multi-head attention.
 
-    Query head h reads key-value head h // (n_heads / n_key_value_heads). With temperature `log_n` the logits of a query
-    that attends to n tokens are multiplied by beta * ln(n) (Task Hinting, section 5).
+    W_Q [head, d_model, d_head], W_K and W_V likewise by key-value head, W_O [head, d_head, d_model]. Query head h
+    reads key-value head h // (n_heads / n_key_value_heads). With temperature `log_n` the logits of a query that attends
+    to n tokens are multiplied by beta * ln(n) (Task Hinting, section 5).
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -29,10 +30,10 @@ class Attention(nn.Module):
         self.W_K = nn.Parameter(torch.empty(groups, d_model, d_head))
         self.W_V = nn.Parameter(torch.empty(groups, d_model, d_head))
         self.W_O = nn.Parameter(torch.empty(heads, d_head, d_model))
-        self.b_Q = bias_or_zeros(config.biases != "none", heads, d_head)
-        self.b_K = bias_or_zeros(config.biases != "none", groups, d_head)
-        self.b_V = bias_or_zeros(config.biases != "none", groups, d_head)
-        self.b_O = bias_or_zeros(config.biases == "all", d_model)
+        self.b_Q = bias_or_zeros(heads, d_head, trained=config.biases != "none")
+        self.b_K = bias_or_zeros(groups, d_head, trained=config.biases != "none")
+        self.b_V = bias_or_zeros(groups, d_head, trained=config.biases != "none")
+        self.b_O = bias_or_zeros(d_model, trained=config.biases == "all")
         if config.temperature == "log_n":
             self.beta = nn.Parameter(torch.ones(()))
         self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()  # [batch, pos, head, d_head]
@@ -118,7 +119,8 @@ class Attention(nn.Module):
     def _log_n(self, x: Tensor, start: int) -> Tensor:
         """beta * ln(n) for each query, which attends to itself and everything before it. [pos]"""
         exact = torch.promote_types(x.dtype, torch.float32)  # half precision cannot count to 257
-        return self.beta * torch.arange(start + 1, start + x.shape[1] + 1, device=x.device, dtype=exact).log().to(x.dtype)
+        attended = torch.arange(start + 1, start + x.shape[1] + 1, device=x.device, dtype=exact)
+        return self.beta * attended.log().to(x.dtype)
 
     @staticmethod
     def _visible(x: Tensor, start: int) -> Bool[Tensor, "query key"]:

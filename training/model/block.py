@@ -25,8 +25,8 @@ class MLP(nn.Module):
         self.act, self.gated = _ACTIVATIONS[config.activation], config.mlp == "gated"
         self.W_in = nn.Parameter(torch.empty(config.d_model, config.d_mlp))
         self.W_out = nn.Parameter(torch.empty(config.d_mlp, config.d_model))
-        self.b_in = bias_or_zeros(config.biases == "all", config.d_mlp)
-        self.b_out = bias_or_zeros(config.biases == "all", config.d_model)
+        self.b_in = bias_or_zeros(config.d_mlp, trained=config.biases == "all")
+        self.b_out = bias_or_zeros(config.d_model, trained=config.biases == "all")
         self.hook_pre, self.hook_post = HookPoint(), HookPoint()  # [batch, pos, d_mlp]
         if self.gated:
             self.W_gate = nn.Parameter(torch.empty(config.d_model, config.d_mlp))
@@ -42,7 +42,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm block: resid_mid = resid_pre + attention(norm(resid_pre)); resid_post = resid_mid + mlp(norm(resid_mid))."""
+    """Pre-norm block: resid_mid = resid_pre + attn(norm(resid_pre)); resid_post = resid_mid + mlp(norm(resid_mid))."""
 
     hook_out_is_single_residual_stream = True  # what TransformerLens' logit lens asks of a block
 

@@ -46,7 +46,7 @@ class Unembed(nn.Module):
         self.task_heads = config.task_heads
         heads = (config.task_heads,) if config.task_heads > 1 else ()
         self.W_U = nn.Parameter(torch.empty(*heads, config.d_model, config.d_vocab))
-        self.b_U = bias_or_zeros(config.biases == "all", *heads, config.d_vocab)
+        self.b_U = bias_or_zeros(*heads, config.d_vocab, trained=config.biases == "all")
 
     def forward(self, x: Float[Tensor, "*batch d_model"], *, task: int = 0) -> Float[Tensor, "*batch vocab"]:
         if self.task_heads == 1:
@@ -57,15 +57,17 @@ class Unembed(nn.Module):
 class TiedUnembed(nn.Module):
     """The unembedding of a tied model: W_U is the embedding's W_E transposed, one parameter in two places."""
 
+    _embed: Embed
+
     def __init__(self, config: ModelConfig, embed: Embed) -> None:
         super().__init__()
         object.__setattr__(self, "_embed", embed)  # no second registration: the parameter is the embedding's
-        self.b_U = bias_or_zeros(config.biases == "all", config.d_vocab)
+        self.b_U = bias_or_zeros(config.d_vocab, trained=config.biases == "all")
 
     @property
     def W_U(self) -> Float[Tensor, "d_model vocab"]:
         """W_E transposed."""
-        return self._embed.W_E.T  # pyright: ignore[reportAttributeAccessIssue]
+        return self._embed.W_E.T
 
     def forward(self, x: Float[Tensor, "*batch d_model"], *, task: int = 0) -> Float[Tensor, "*batch vocab"]:
         return x @ self.W_U + self.b_U

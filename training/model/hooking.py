@@ -1,6 +1,7 @@
 """TransformerLens' hooks and caching, except that a hook which cannot work is an error instead of a silent no-op."""
 
-from collections.abc import Callable, Iterator, Sequence
+# ruff: noqa: FBT001, FBT002 - the signatures are TransformerLens'.
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Self
 
@@ -33,7 +34,7 @@ class StrictlyHooked(HookedRootModule):
         bwd_hooks: Sequence[Hook] = (),
         reset_hooks_end: bool = True,
         clear_contexts: bool = False,
-    ) -> Iterator[Self]:
+    ) -> Generator[Self, None, None]:
         """Attaches hooks for as long as the context lasts, as TransformerLens does.
 
         Raises:
@@ -76,7 +77,7 @@ class StrictlyHooked(HookedRootModule):
         self,
         *model_args: Any,
         return_cache_object: bool = True,
-        names_filter: HookName | Sequence[str] | None = None,
+        names_filter: HookName | list[str] | None = None,
         remove_batch_dim: bool = False,
         **model_kwargs: Any,
     ) -> tuple[Any, Any]:
@@ -86,15 +87,12 @@ class StrictlyHooked(HookedRootModule):
             UnknownNameError: `names_filter` names a hook point that this model does not have.
             InvalidValueError: `names_filter` matches no hook point.
         """
-        wanted = list(names_filter) if isinstance(names_filter, Sequence) and not isinstance(names_filter, str) else None
-        for name in [names_filter] if wanted is None else wanted:
-            if name is not None:
-                self._check_hook_name(name)
+        if isinstance(names_filter, str) or callable(names_filter):
+            self._check_hook_name(names_filter)
+        for name in names_filter if isinstance(names_filter, list) else ():
+            self._check_hook_name(name)
         output, cache = super().run_with_cache(
-            *model_args,
-            names_filter=names_filter if wanted is None else wanted,
-            remove_batch_dim=remove_batch_dim,
-            **model_kwargs,
+            *model_args, names_filter=names_filter, remove_batch_dim=remove_batch_dim, **model_kwargs
         )
         if return_cache_object:
             cache = ActivationCache(cache, self, has_batch_dim=not remove_batch_dim)

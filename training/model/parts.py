@@ -1,9 +1,8 @@
 """What every component of the model uses: a test for hooks, and biases that may be absent."""
 
+import torch
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
-
-import torch
 
 
 def hooked(*points: HookPoint) -> bool:
@@ -11,6 +10,6 @@ def hooked(*points: HookPoint) -> bool:
     return any(point._forward_hooks or point._backward_hooks or point._forward_pre_hooks for point in points)
 
 
-def bias_or_zeros(trained: bool, *shape: int) -> Tensor:
+def bias_or_zeros(*shape: int, trained: bool) -> Tensor:
     """A trained bias, or zeros that are no parameter, so that tools find a bias of the usual shape either way."""
     return nn.Parameter(torch.zeros(shape)) if trained else nn.Buffer(torch.zeros(shape), persistent=False)

@@ -1,6 +1,7 @@
 """The one model class: a decoder-only transformer with TransformerLens' hooks, parameter names and shapes."""
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +48,10 @@ class HookedTransformer(StrictlyHooked):
         self.embed, self.hook_embed = Embed(config), HookPoint()
         if config.positions == "learned":
             self.pos_embed, self.hook_pos_embed = PosEmbed(config), HookPoint()
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.blocks = cast(
+            "Sequence[Block]", blocks
+        )  # for type checkers, which take a ModuleList's items for any module
         self.ln_final = Norm(config)
         self.unembed = TiedUnembed(config, self.embed) if config.unembedding == "tied" else Unembed(config)
         for name, parameter in self.named_parameters():
@@ -188,7 +192,10 @@ class HookedTransformer(StrictlyHooked):
         return W_U.T[ids] * self.ln_final.w
 
     def accumulated_bias(
-        self, layer: int, mlp_input: bool = False, include_mlp_biases: bool = True
+        self,
+        layer: int,
+        mlp_input: bool = False,  # noqa: FBT001, FBT002 - TransformerLens passes it by place
+        include_mlp_biases: bool = True,  # noqa: FBT001, FBT002
     ) -> Float[Tensor, " d_model"]:
         """The sum of the biases that the blocks before `layer` write to the residual stream.
 

@@ -82,21 +82,23 @@ def load_preset(name: str) -> Preset:
 
     Raises:
         UnknownNameError: No preset has that name, or the file has a section that no preset has.
-        InvalidValueError: The file is not TOML.
+        InvalidValueError: The file cannot be read, is not TOML, or has a value where a section should be.
     """
     own = name.endswith(".toml") and Path(name).is_file()
     if not own and name not in list_presets():
         raise unknown_name(
             "preset", name, list_presets(), listing=f"the presets are {', '.join(list_presets())}; a path to a .toml file will do too"
         )
-    text = Path(name).read_text(encoding="utf-8") if own else files(__name__).joinpath(f"{name}.toml").read_text("utf-8")
+    source = Path(name) if own else files(__name__).joinpath(f"{name}.toml")
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidValueError(f"{name!r} is not TOML: {error}") from None
-    for section in values:
+        values = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidValueError(f"{name!r} is not TOML: {error}; write it like the preset 'small'") from None
+    for section, keys in values.items():
         if section not in _SECTIONS:
             raise unknown_name("config section", section, _SECTIONS, listing=f"allowed are {', '.join(_SECTIONS)}")
+        if not isinstance(keys, dict):
+            raise InvalidValueError(f"{name!r}: {section} = {keys!r} is no section; write [{section}] above its keys")
     return Preset(name, {section: values.get(section, {}) for section in _SECTIONS})
 
 

@@ -1,0 +1,256 @@
+"""A study: main task with its auxiliaries, alone, and with a control; did it transfer, and which heads are shared?"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analyses.ablation import HeadAblation, HeadEffects
+from analyses.overlap import HeadOverlap
+from analyses.shared_heads import attention_example, top_shared_heads
+from analyses.store import stored_table
+from analyses.study_results import AttentionExample, StudyResults
+from tasks import BrokenRunError, Group, InvalidValueError, Member, get_group
+from training import Preset, Progress, Run, evaluate, load_run, named_generator
+from training.config import TrainConfig
+from training.files import read_json, write_json
+from training.parallel import train_many
+from training.runs import FORMAT, STUDY, Weights
+
+CONDITIONS = ("auxiliary", "alone", "control")
+"""How a model was trained: the main task with its auxiliaries, alone, or with the group's control tasks."""
+
+WEIGHTS: tuple[Weights, ...] = ("raw", "averaged")
+METRICS = ("accuracy", "nll")
+
+_MATCHED = HeadOverlap(resample="together")  # the prompts of all tasks are the same words
+
+
+@dataclass(frozen=True)
+class Study:
+    """Trains the three models of a group and measures transfer and sharing of heads.
+
+    Attributes:
+        group: The tasks.
+        preset: Model shape, optimisation and measurement.
+        seed: Seeds every stream of random numbers.
+        n: Test examples per length for accuracy; the ablation maps use half as many.
+        shared: How many shared heads' attention patterns are shown.
+        overlap: How the maps are compared.
+    """
+
+    group: Group
+    preset: Preset
+    seed: int = 0
+    n: int = 1024
+    shared: int = 3
+    overlap: HeadOverlap = _MATCHED
+
+    def __post_init__(self) -> None:
+        if self.n < 4:
+            raise InvalidValueError(f"n = {self.n} examples are too few for a study; use at least 4")
+        model = self.configs["auxiliary"].model
+        if model.n_layers * model.n_heads < self.overlap.k:
+            raise InvalidValueError(
+                f"the study compares the top {self.overlap.k} heads, but the preset's model has "
+                f"{model.n_layers * model.n_heads}; use more layers or heads"
+            )
+
+    @property
+    def transfer_length(self) -> int:
+        """The length that the headline uses: halfway from the main task's longest to the auxiliaries' longest."""
+        return (self.group.main.max_length + self.group.auxiliary_length) // 2
+
+    @property
+    def lengths(self) -> list[int]:
+        """The lengths at which accuracy is measured: up to a quarter beyond the auxiliaries' longest."""
+        longest = math.ceil(1.25 * self.group.auxiliary_length)
+        marked = {self.group.main.max_length, self.transfer_length, self.group.auxiliary_length}
+        return sorted({*range(1, longest + 1, max(1, longest // 12)), *marked})
+
+    def members(self, condition: str) -> tuple[Member, ...]:
+        """The tasks that the model of a condition is trained on."""
+        return {
+            "auxiliary": (self.group.main, *self.group.auxiliaries),
+            "alone": (self.group.main,),
+            "control": (self.group.main, *self.group.controls),
+        }[condition]
+
+    @cached_property
+    def configs(self) -> dict[str, TrainConfig]:
+        """The training configuration of each condition: the same but for the tasks."""
+        return {
+            condition: self.preset.train_config(
+                self.members(condition), vocabulary=self.group.vocabulary, seed=self.seed
+            )
+            for condition in CONDITIONS
+        }
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What makes the study again (`open_study`), as plain values."""
+        return {
+            "format": FORMAT,
+            "group": self.group.name,
+            "main_length": self.group.main.max_length,
+            "auxiliary_length": self.group.auxiliary_length,
+            "preset": self.preset.name,
+            "sections": self.preset.sections,
+            "seed": self.seed,
+            "n": self.n,
+        }
+
+    def train(
+        self, folder: Path, *, workers: int, on_progress: Callable[[str, Progress], object] = lambda *_: None
+    ) -> dict[str, Run]:
+        """Trains the three models into `folder/CONDITION`, going on where an earlier call stopped.
+
+        Raises:
+            InvalidValueError: The folder holds another study.
+        """
+        jobs = {condition: (config, folder / condition) for condition, config in self.configs.items()}
+        about = self.about
+        if (folder / STUDY).exists():
+            there = read_json(folder / STUDY)
+            other = [name for name, value in about.items() if there.get(name) != value]
+            if other:
+                raise InvalidValueError(
+                    f"{str(folder)!r} holds another study ({other[0]} is {there.get(other[0])} there, "
+                    f"{about[other[0]]} here); choose another name, or remove that folder"
+                )
+        write_json(folder / STUDY, about)
+        train_many(jobs, workers=workers, on_progress=on_progress)
+        return {condition: load_run(folder / condition) for condition in CONDITIONS}
+
+    def measure(
+        self, folder: Path, runs: dict[str, Run], *, command: str, on_stage: Callable[[str], object] = lambda _: None
+    ) -> StudyResults:
+        """Measures what the three models do; what was measured before is read from `folder/results`."""
+        results = folder / "results"
+        on_stage("accuracy by length")
+        accuracy = pd.concat([self._accuracy(results, runs[c], c) for c in CONDITIONS], ignore_index=True)
+        training = pd.concat([run.metrics.assign(condition=c) for c, run in runs.items()], ignore_index=True)
+        on_stage("ablating every head")
+        run = runs["auxiliary"]
+        effects = {member.task.name: self._effects(results, run, member.task.name) for member in run.mixture}
+        on_stage("comparing the maps")
+        overlap = pd.concat([self._overlap(results, run, effects, name) for name in list(effects)[1:]])
+        return StudyResults(
+            name=f"{self.group.name}, preset {self.preset.name}, seed {self.seed}",
+            command=command,
+            main=self.group.main.task.name,
+            auxiliaries=tuple(member.task.name for member in self.group.auxiliaries),
+            controls=tuple(member.task.name for member in self.group.controls),
+            main_length=self.group.main.max_length,
+            auxiliary_length=self.group.auxiliary_length,
+            transfer_length=self.transfer_length,
+            settings=self._settings(run),
+            accuracy=accuracy,
+            training=training[["condition", "weights", "step", "task", "length", "n", "accuracy", "stderr"]],
+            ablation=pd.concat([part.table() for parts in effects.values() for part in parts], ignore_index=True),
+            overlap=overlap.reset_index(drop=True),
+            attention=self._attention(run, effects),
+        )
+
+    def _key(self, run: Run, weights: Weights = "averaged") -> dict[str, object]:
+        tasks = [member.task.key for member in run.mixture]
+        return {"weights": run.digest(weights=weights), "tasks": tasks, "seed": self.seed, "n": self.n}
+
+    def _accuracy(self, results: Path, run: Run, condition: str) -> pd.DataFrame:
+        def compute(weights: Weights) -> pd.DataFrame:
+            model = run.model(weights=weights)
+            tables = [
+                evaluate(
+                    model, member.task, lengths=self.lengths, n=self.n, task_head=run.task_head(member.task.name),
+                    generator=named_generator(self.seed, "test", member.task.name),
+                )
+                for member in run.mixture
+            ]  # fmt: skip
+            return pd.concat(tables, ignore_index=True).assign(condition=condition, weights=weights)
+
+        tables = []
+        for weights in WEIGHTS:
+            key = {**self._key(run, weights), "lengths": self.lengths}
+            tables.append(stored_table(results, f"accuracy-{condition}-{weights}", key, lambda w=weights: compute(w)))
+        return pd.concat(tables, ignore_index=True)
+
+    def _effects(self, results: Path, run: Run, task: str) -> list[HeadEffects]:
+        """The effect of every head on a task, in each metric; the prompts of all tasks are the same words."""
+        ablation = HeadAblation(kind="mean", metric=METRICS[0])
+
+        def compute() -> pd.DataFrame:
+            found = ablation.effects(
+                run.model(), run.task(task), length=self.transfer_length, n=self.n // 2, task_head=run.task_head(task),
+                generator=named_generator(self.seed, "ablation"), also=METRICS[1:],
+            )  # fmt: skip
+            return pd.concat([effects.examples() for effects in found], ignore_index=True)
+
+        key = {**self._key(run), "task": task, "ablation": ablation, "metrics": METRICS, "length": self.transfer_length}
+        table = stored_table(results, f"ablation-{task}", key, compute)
+        return [HeadEffects.from_examples(table[table["metric"] == metric]) for metric in METRICS]
+
+    def _overlap(self, results: Path, run: Run, effects: dict[str, list[HeadEffects]], other: str) -> pd.DataFrame:
+        main = self.group.main.task.name
+
+        def compute() -> pd.DataFrame:
+            tables = [
+                self.overlap(first, second, generator=named_generator(self.seed, "overlap", first.metric.name))
+                for first, second in zip(effects[main], effects[other], strict=True)
+            ]
+            return pd.concat(tables, ignore_index=True)
+
+        about = {"first": main, "second": other, "overlap": self.overlap, "length": self.transfer_length}
+        return stored_table(results, f"overlap-{main}-{other}", {**self._key(run), **about}, compute)
+
+    def _attention(self, run: Run, effects: dict[str, list[HeadEffects]]) -> tuple[AttentionExample, ...]:
+        """The top shared heads' patterns on one word that both tasks read, at the main task's longest length."""
+        names = list(effects)[:2]
+        if len(names) < 2:
+            return ()
+        by_nll = [effects[name][METRICS.index("nll")] for name in names]
+        model, main = run.model(), run.task(names[0])
+        generator = named_generator(self.seed, "attention")
+        batch = main.sample(1, length=self.group.main.max_length, generator=generator, stream="test")
+        prompt, _ = main.prompt_and_answer(main.vocabulary.decode(batch.tokens[0]))
+        return tuple(
+            attention_example(model, run.task(name), prompt, head)
+            for head in top_shared_heads(*by_nll, k=self.shared)
+            for name in names
+        )
+
+    def _settings(self, run: Run) -> dict[str, object]:
+        environment = read_json(run.path / "environment.json")
+        sections = {name: getattr(run.config, name).model_dump(mode="json") for name in ("model", "optimizer")}
+        shape = {f"{name}.{key}": value for name, values in sections.items() for key, value in values.items()}
+        measured = {"test examples per length": self.n, "examples per ablation map": self.n // 2, "seed": self.seed}
+        versions = {name: environment.get(name, "unknown") for name in ("python", "torch", "transformer-lens")}
+        seconds = {"training seconds (auxiliary)": environment.get("seconds", "unknown")}
+        return {**shape, **measured, **seconds, "interp-toolkit": version("interp-toolkit"), **versions}
+
+
+def open_study(folder: Path) -> Study:
+    """The study whose folder this is.
+
+    Raises:
+        BrokenRunError: The folder holds no study, or one written by a newer version.
+        UnknownNameError: Its group no longer exists.
+    """
+    values = read_json(folder / STUDY)
+    names = ("format", "group", "main_length", "auxiliary_length", "preset", "sections", "seed", "n")
+    written = values.get("format")
+    if isinstance(written, int) and written > FORMAT:
+        raise BrokenRunError(
+            f"{str(folder)!r} was written by a newer version (format {written}, this one reads up to {FORMAT}); "
+            "upgrade, or run the study again"
+        )
+    if not isinstance(written, int) or any(name not in values for name in names):
+        raise BrokenRunError(
+            f"{str(folder / STUDY)!r} is not that of a study; remove the folder, or run the study again"
+        )
+    group = get_group(values["group"]).with_lengths(main=values["main_length"], auxiliary=values["auxiliary_length"])
+    return Study(group, Preset(values["preset"], values["sections"]), seed=values["seed"], n=values["n"])

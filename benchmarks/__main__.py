@@ -1,0 +1,67 @@
+"""`python -m benchmarks`: training and ablation, side by side with TransformerLens and plain PyTorch."""
+
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from benchmarks import machine, operations
+from benchmarks.ablation_row import compare_ablation
+from benchmarks.results import Comparison, print_comparison
+from benchmarks.shapes import Shape
+from benchmarks.training_row import compare_training
+from tasks import InterpError
+
+Row = Literal["training", "ablation"]
+
+ROWS: dict[str, Callable[..., Comparison]] = {"training": compare_training, "ablation": compare_ablation}
+
+app = App(name="python -m benchmarks", help="Measure speed side by side with other libraries.")
+
+
+@app.default
+def bench(
+    *,
+    rows: Annotated[tuple[Row, ...], Parameter(consume_multiple=True)] = ("training", "ablation"),
+    shapes: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("2/4/64", "4/4/128", "6/6/384"),
+    seconds: float = 180.0,
+    threads: int = torch.get_num_threads(),
+    out: Path | None = None,
+) -> None:
+    """Measure rows of the speed table (docs/benchmarks.md).
+
+    Args:
+        rows: Which rows.
+        shapes: Model shapes as layers/heads/d_model.
+        seconds: About how long all timed rounds take together; each comparison has at least three rounds.
+        threads: Threads of torch, the same for all.
+        out: Where to write everything measured, as JSON.
+    """
+    warnings.filterwarnings("ignore", module="transformer_lens")
+    torch.set_num_threads(threads)
+    chosen = [Shape.parse(shape) for shape in shapes]
+    facts, console = machine.facts(), Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
+    console.print(", ".join(f"{name}: {value}" for name, value in facts.items()), highlight=False)
+    console.print(f"Operations counted: {operations.FORMULA}.\n", highlight=False)
+    each = seconds / (len(rows) * len(chosen))
+    found: list[Comparison] = []
+    for row in rows:
+        for shape in chosen:
+            found.append(ROWS[row](shape, seconds=each))
+            print_comparison(console, found[-1])
+    if out is not None:
+        values = {"machine": facts, "operations": operations.FORMULA, "rows": [one.values() for one in found]}
+        out.write_text(json.dumps(values, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except InterpError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,56 @@
+"""The machine: what it is, and how fast it multiplies matrices while the contenders run."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from benchmarks.rounds import Contender
+
+SIDE = 1024
+"""Side of the square float32 matrices: large enough for the best rate, small enough for the cache."""
+
+PRODUCTS = 4
+"""Products per unit of work."""
+
+MATRIX_PRODUCT = "matrix product"
+
+
+def matrix_product() -> Contender:
+    """A contender that multiplies matrices and nothing else; the others are measured against its rate."""
+    left = torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    out = torch.empty_like(left)
+
+    def multiply(_: int) -> None:
+        for _ in range(PRODUCTS):
+            torch.mm(left, left, out=out)
+
+    return Contender(MATRIX_PRODUCT, multiply)
+
+
+def matrix_product_flops() -> int:
+    """Floating-point operations of one unit of `matrix_product`: 2 n^3 for each product of n x n matrices."""
+    return PRODUCTS * 2 * SIDE**3
+
+
+def facts() -> dict[str, str | int | float]:
+    """What a reader needs to judge the numbers."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count() or 0,
+        "threads": torch.get_num_threads(),
+        "load before": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "transformer-lens": version("transformer-lens"),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

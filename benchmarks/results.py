@@ -1,0 +1,108 @@
+"""What a comparison found, as a table for people and as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import machine
+from benchmarks.rounds import Rounds, Spread
+from benchmarks.shapes import Shape
+
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One contender in one row and shape.
+
+    Attributes:
+        name: The contender.
+        seconds: Per unit of work (a training step; the maps of both tasks).
+        speeds: What it did in a second, by what is counted.
+        share: Needed floating-point operations per second, over the rate of matrix products in the same round.
+        peak: Bytes that tensors took at the most during a unit, beyond weights and optimiser state.
+        ratio: How many times faster ours was; None for ours itself.
+    """
+
+    name: str
+    seconds: Spread
+    speeds: dict[str, Spread]
+    share: Spread
+    peak: int
+    ratio: Spread | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All contenders in one row and shape.
+
+    Attributes:
+        title: The row.
+        shape: `layers/heads/d_model`.
+        detail: Sizes.
+        rounds: How many rounds there were.
+        units: Units of work in each round.
+        flops: Floating-point operations that a unit needs.
+        matrix_rate: Operations per second of square matrix products, in the same rounds.
+        measured: The contenders, ours first.
+    """
+
+    title: str
+    shape: str
+    detail: str
+    rounds: int
+    units: int
+    flops: float
+    matrix_rate: Spread
+    measured: tuple[Measured, ...]
+
+    def values(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return asdict(self)
+
+
+def compared(
+    title: str,
+    shape: Shape,
+    rounds: Rounds,
+    *,
+    per_unit: Mapping[str, float],
+    flops: float,
+    peaks: Mapping[str, int],
+    detail: str,
+) -> Comparison:
+    """Summarises timed rounds: medians and ranges over rounds, ratios and shares taken within each round."""
+    product = rounds.seconds[machine.MATRIX_PRODUCT]
+    product_flops = machine.matrix_product_flops()
+
+    def measured(name: str) -> Measured:
+        own = rounds.seconds[name]
+        share = [flops / mine / (product_flops / other) for mine, other in zip(own, product, strict=True)]
+        speeds = {what: rounds.speed(name, per_unit=count) for what, count in per_unit.items()}
+        ratio = None if name == OURS else rounds.ratio(OURS, over=name)
+        return Measured(name, Spread.of(own), speeds, Spread.of(share), peaks[name], ratio)
+
+    rate = rounds.speed(machine.MATRIX_PRODUCT, per_unit=product_flops)
+    everyone = tuple(measured(name) for name in peaks)
+    return Comparison(title, str(shape), detail, len(rounds), rounds.units, flops, rate, everyone)
+
+
+def print_comparison(console: Console, found: Comparison) -> None:
+    """One table, ours first."""
+    rate = found.matrix_rate
+    about = f"{found.rounds} rounds of {found.units}; matrix products {rate.median / 1e9:.0f} GFLOP/s"
+    about += f" ({rate.low / 1e9:.0f}-{rate.high / 1e9:.0f})"
+    table = Table(title=f"{found.title}, {found.shape} ({found.detail}; {about})", title_justify="left")
+    table.add_column("")
+    for what in found.measured[0].speeds:
+        table.add_column(f"{what}/s", justify="right")
+    for heading in ("share of rate", "peak MiB", "ours is faster by"):
+        table.add_column(heading, justify="right")
+    for one in found.measured:
+        speeds = [f"{speed.median:,.0f}" for speed in one.speeds.values()]
+        ratio = f"{one.ratio.median:.2f}x ({one.ratio.low:.2f}-{one.ratio.high:.2f})" if one.ratio else ""
+        table.add_row(one.name, *speeds, f"{one.share.median:.0%}", f"{one.peak / 2**20:.1f}", ratio)
+    console.print(table)

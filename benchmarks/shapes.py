@@ -1,0 +1,72 @@
+"""What is measured: model shapes, the mixture they train on, and how many examples fit the time."""
+
+from dataclasses import dataclass
+
+from tasks import InvalidValueError, Member, get_group
+from training import HookedTransformer, MemberConfig, ModelConfig, OptimizerConfig, TrainConfig, named_generator
+
+MAIN_LENGTH, AUXILIARY_LENGTH = 16, 32
+"""Training lengths are uniform over 1..16 (main task) and 1..32 (auxiliary), as in the first paper."""
+
+ABLATION_LENGTH = 16
+
+GROUP = get_group("copy+shift").with_lengths(main=MAIN_LENGTH, auxiliary=AUXILIARY_LENGTH)
+"""Two string tasks on 12 letters; nothing that is measured depends on which two."""
+
+TASKS: tuple[Member, ...] = (GROUP.main, *GROUP.auxiliaries)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model's shape, Llama-like (root-mean-square norm, SwiGLU of 4 d_model, rotary), written `layers/heads/d_model`.
+
+    Attributes:
+        n_layers: Blocks.
+        n_heads: Heads per block.
+        d_model: Width of the residual stream.
+        batch_size: Examples of a training step.
+        examples: Examples per task of an ablation map.
+    """
+
+    n_layers: int
+    n_heads: int
+    d_model: int
+    batch_size: int
+    examples: int
+
+    def __str__(self) -> str:
+        return f"{self.n_layers}/{self.n_heads}/{self.d_model}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Shape":
+        """Reads `layers/heads/d_model`; wide models (from 256 on) get smaller batches, so that rounds take seconds.
+
+        Raises:
+            InvalidValueError: The text is not of that form.
+        """
+        parts = text.split("/")
+        if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
+            raise InvalidValueError(f"shape {text!r} is not of the form 'layers/heads/d_model', as in '2/4/64'")
+        n_layers, n_heads, d_model = map(int, parts)
+        wide = d_model >= 256
+        return cls(n_layers, n_heads, d_model, batch_size=32 if wide else 64, examples=16 if wide else 256)
+
+    def config(self, *, initializer_range: float = 0.02) -> TrainConfig:
+        """The training configuration: the group's mixture, and the optimiser as it is by default."""
+        vocabulary = GROUP.vocabulary
+        shape = {"n_layers": self.n_layers, "n_heads": self.n_heads, "d_model": self.d_model}
+        return TrainConfig(
+            mixture=tuple(
+                MemberConfig(task=member.task.name, parameters=member.task.parameters, max_length=member.max_length)
+                for member in TASKS
+            ),
+            vocabulary=vocabulary.tokens,
+            model=ModelConfig.read({**shape, "d_vocab": len(vocabulary), "initializer_range": initializer_range}),
+            optimizer=OptimizerConfig(steps=10_000, batch_size=self.batch_size),
+        )
+
+    def model(self, *, initializer_range: float = 0.02) -> HookedTransformer:
+        """Our model of this shape with its initial weights."""
+        config = self.config(initializer_range=initializer_range)
+        weights = named_generator(config.seed, "weights")
+        return HookedTransformer(config.model, vocabulary=GROUP.vocabulary, generator=weights)

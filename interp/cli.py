@@ -1,0 +1,56 @@
+"""The command line: one file per command under `interp/commands`, heavy imports inside the commands."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from interp.commands.ablate import ablate
+from interp.commands.demo import demo
+from interp.commands.evaluate import evaluate
+from interp.commands.overlap import overlap
+from interp.commands.report import report
+from interp.commands.study import study
+from interp.commands.tasks import tasks
+from interp.commands.train import train
+
+app = App(
+    name="interp",
+    help="Which attention heads do two tasks share, and does that explain why one extrapolates to the other's lengths?",
+    help_format="markdown",
+    version_flags=["--version"],
+)
+for command in (demo, tasks, train, evaluate, ablate, overlap, study, report):
+    app.command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command. Exit code 0: done; 2: the user's mistake, told in one line; 130: interrupted."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs a command and returns its exit code."""
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _refuse(error)
+    except KeyboardInterrupt:
+        print("interrupted; start the same command again and it goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output is gone
+        return 0
+    except Exception as error:
+        from tasks.errors import InterpError  # not above: it loads torch, which no help text needs
+
+        if isinstance(error, InterpError):
+            return _refuse(error)
+        raise
+    return 0
+
+
+def _refuse(error: Exception) -> int:
+    print("interp: " + " ".join(str(error).split()), file=sys.stderr)
+    return 2

@@ -1,0 +1,49 @@
+"""`interp evaluate`."""
+
+from typing import Annotated
+
+from interp.console import check_output, emit, say
+from interp.options import Many, Output, Which
+
+
+def evaluate(
+    run: str | None = None,
+    /,
+    *,
+    task: Annotated[tuple[str, ...], Many] = (),
+    lengths: Annotated[tuple[int, ...], Many] = (),
+    which: Which = Which(),
+    output: Output = Output(),
+) -> None:
+    """Measure exact-match accuracy by length.
+
+    Examples: `interp evaluate`, `interp evaluate demo --task shift --lengths 5 10 15 20 --json`
+
+    Args:
+        run: A run's folder or name; the newest if left out.
+        task: The tasks; all that the run was trained on if left out.
+        lengths: The lengths; a grid up to a quarter beyond the longest trained one if left out.
+    """
+    check_output(output)
+    import pandas as pd
+
+    from training import evaluate as evaluate_task
+    from training import load_run, named_generator
+
+    loaded = load_run(run)
+    say(f"run: {loaded.path}")
+    longest = max(member.max_length for member in loaded.mixture) * 5 // 4
+    grid = lengths or tuple(range(1, longest + 1, max(1, longest // 10)))
+    names = task or tuple(member.task.name for member in loaded.mixture)
+    tasks = [loaded.task(name) for name in names]
+    model = loaded.model(which.step, weights=which.weights)
+    tables = [
+        evaluate_task(
+            model, one, lengths=grid, n=which.n, generator=named_generator(which.seed, "test", one.name),
+            task_head=loaded.task_head(one.name),
+        )
+        for one in tasks
+    ]  # fmt: skip
+    table = pd.concat(tables, ignore_index=True).assign(weights=which.weights)
+    columns = ["task", "length", "n", "accuracy", "stderr", "token_accuracy", "nll"]
+    emit(table, output, columns=columns, title=f"{loaded.name}: exact match, {which.weights} weights")

@@ -1,0 +1,64 @@
+"""`interp overlap`."""
+
+from typing import Annotated, Literal
+
+from interp.console import check_output, emit, say
+from interp.options import Many, Output, Which
+
+
+def overlap(
+    run: str | None = None,
+    /,
+    *,
+    tasks: Annotated[tuple[str, ...], Many] = (),
+    length: int | None = None,
+    kind: Literal["zero", "mean", "mean_all"] = "mean",
+    metric: str = "accuracy",
+    k: int = 3,
+    permutations: int = 10_000,
+    bootstraps: int = 2_000,
+    which: Which = Which(),
+    output: Output = Output(),
+) -> None:
+    """Compare two tasks' ablation maps, against heads shuffled freely and within layers.
+
+    Examples: `interp overlap`, `interp overlap demo --tasks shift copy --metric nll --k 5`
+
+    Args:
+        run: A run's folder or name; the newest if left out.
+        tasks: Two tasks; the run's first two if left out.
+        length: The length of all examples; halfway between the tasks' longest trained lengths if left out.
+        kind: What takes the place of a head's output (see `interp ablate`).
+        metric: accuracy, token_accuracy or nll.
+        k: Size of the sets of top heads.
+        permutations: Shuffles per null.
+        bootstraps: Bootstrap samples of the examples.
+    """
+    check_output(output)
+    from analyses import HeadAblation, HeadOverlap, get_metric
+    from interp.lengths import default_length
+    from tasks import InvalidValueError
+    from training import load_run, named_generator
+
+    loaded = load_run(run)
+    get_metric(metric)
+    names = tasks or tuple(member.task.name for member in loaded.mixture)[:2]
+    if len(names) != 2 or names[0] == names[1]:
+        raise InvalidValueError(f"overlap compares two tasks, got {' '.join(names)}; name two, as in --tasks shift copy")
+    say(f"run: {loaded.path}")
+    both = [loaded.task(name) for name in names]
+    model = loaded.model(which.step, weights=which.weights)
+    at = default_length(loaded) if length is None else length
+    effects = [
+        HeadAblation(kind=kind, metric=metric).effects(
+            model, one, length=at, n=which.n, generator=named_generator(which.seed, "ablation"),
+            task_head=loaded.task_head(one.name),
+        )[0]
+        for one in both
+    ]  # fmt: skip
+    # The same generator for both tasks: tasks that read the same prompts are compared on the same prompts.
+    comparison = HeadOverlap(k=k, permutations=permutations, bootstraps=bootstraps, resample="together")
+    table = comparison(*effects, generator=named_generator(which.seed, "overlap", metric))
+    columns = ["measure", "estimate", "low", "high", "null", "null_mean", "null_low", "null_high", "p"]
+    title = f"{loaded.name}: {names[0]} and {names[1]} at length {at}, {kind} ablation, {metric}"
+    emit(table, output, columns=columns, title=title)

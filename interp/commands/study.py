@@ -1,0 +1,62 @@
+"""`interp study`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from interp.options import Settings
+
+
+def study(
+    group: str,
+    /,
+    *,
+    preset: str = "small",
+    seed: int = 0,
+    set_: Annotated[tuple[str, ...], Settings] = (),
+    n: int = 1024,
+    workers: int = 2,
+    name: str | None = None,
+    main_length: int | None = None,
+    auxiliary_length: int | None = None,
+) -> None:
+    """Train main with auxiliary, main alone and main with control; measure transfer and shared heads; write the page.
+
+    Examples: `interp study copy+shift`, `interp study capitalize_reverse --seed 1 --set optimizer.steps=6000`
+
+    Args:
+        group: The group of tasks.
+        preset: A preset's name, or a TOML file.
+        seed: Seeds every stream of random numbers.
+        set_: Keys of the preset to replace, as section.key=value.
+        n: Test examples per length; the ablation maps use half as many.
+        workers: How many models are trained at a time, each with an equal share of the cores.
+        name: The study's name under `runs`; made from the other options if left out.
+        main_length: Longest training length of the main task, if not the group's.
+        auxiliary_length: Longest training length of the other tasks, if not the group's.
+    """
+    from analyses.study import Study
+    from interp.groups import chosen_group
+    from interp.studies import run_study
+    from tasks import InvalidValueError
+    from training import load_preset
+    from training.runs import ROOT
+
+    if workers < 1:
+        raise InvalidValueError(f"workers = {workers}; allowed is 1 or more")
+    chosen = chosen_group(group, main_length, auxiliary_length)
+    asked = Study(chosen, load_preset(preset).override(set_), seed=seed, n=n)
+    folder = ROOT / (name or f"{group.replace('/', '-')}-{Path(preset).stem}-seed{seed}")
+    run_study(asked, folder, workers=workers, command=_command(locals()))
+
+
+def _command(given: dict[str, object]) -> str:
+    """The command line that makes the same study."""
+    import shlex
+
+    parts = ["interp", "study", str(given["group"]), "--preset", str(given["preset"]), "--seed", str(given["seed"])]
+    for option in ("n", "main_length", "auxiliary_length"):
+        if given[option] not in (None, 1024):
+            parts += [f"--{option.replace('_', '-')}", str(given[option])]
+    settings = given["set_"]
+    parts += ["--set", *map(str, settings)] if isinstance(settings, tuple) and settings else []
+    return shlex.join(parts)

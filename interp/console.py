@@ -1,0 +1,132 @@
+"""What a person sees: tables, lines and progress bars. Human text goes to stderr, results to stdout."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interp.options import Output
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from training import Progress
+
+_ENDINGS = (".parquet", ".csv")
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal, on stderr."""
+    print(text, file=sys.stderr)
+
+
+def check_output(output: Output) -> None:
+    """Refuses an output path that can't be written, before any long work begins.
+
+    Raises:
+        InvalidValueError: Another ending than .parquet or .csv, a folder, or a place that can't be written.
+    """
+    path = output.out
+    if path is None:
+        return
+    from tasks import InvalidValueError
+    from training.files import write_whole
+
+    if path.suffix not in _ENDINGS:
+        raise InvalidValueError(f"cannot tell the format of {str(path)!r}; its name must end in .parquet or .csv")
+    if path.is_dir():
+        raise InvalidValueError(f"{str(path)!r} is a folder; name a file that ends in .parquet or .csv")
+    probe = path.with_name(f".{path.name}.probe")
+    write_whole(probe, lambda part: part.write_text(""))
+    probe.unlink()
+
+
+def emit(table: "pd.DataFrame", output: Output, *, columns: Sequence[str], title: str) -> None:
+    """Shows a table, or writes it as the options say.
+
+    Args:
+        table: The result, written whole by `--json` and `--out`.
+        output: The options.
+        columns: The columns that a person sees.
+        title: Stands above the table.
+    """
+    if output.out is not None:
+        _write(table, output.out)
+        say(f"written: {output.out}")
+    if output.json:
+        print(table.to_json(orient="records", indent=1))
+    elif output.out is None:
+        show(table, columns=columns, title=title)
+
+
+def show(table: "pd.DataFrame", *, columns: Sequence[str], title: str) -> None:
+    """Prints some columns of a table for a person."""
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=Text(title), title_justify="left", header_style="bold")
+    for column in columns:
+        number = pd.api.types.is_numeric_dtype(table[column])
+        shown.add_column(Text(column.replace("_", " ")), justify="right" if number else "left")
+    for values in table[list(columns)].itertuples(index=False):
+        shown.add_row(*(Text(_cell(value)) for value in values))
+    Console(soft_wrap=not sys.stdout.isatty()).print(shown)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
+    return "" if value is None or str(value) == "<NA>" else str(value)
+
+
+def _write(table: "pd.DataFrame", path: Path) -> None:
+    from training.files import write_table, write_whole
+
+    if path.suffix == ".csv":
+        write_whole(path, lambda part: table.to_csv(part, index=False))
+    else:
+        write_table(path, table)
+
+
+class Monitor:
+    """Progress bars of training runs: steps, loss, time left. Off a terminal, a line every tenth of a run."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        self._console = Console(stderr=True)
+        self._bars = Bars(
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._ids: dict[str, object] = {}
+        self._tenths: dict[str, int] = {}
+
+    @contextmanager
+    def running(self) -> Iterator["Monitor"]:
+        """Shows the bars while the block runs."""
+        with self._bars:
+            yield self
+
+    def __call__(self, name: str, progress: "Progress") -> None:
+        """Takes note of where a run stands."""
+        if name not in self._ids:
+            self._ids[name] = self._bars.add_task(name, total=progress.steps, loss="")
+        loss = "-" if progress.loss != progress.loss else f"{progress.loss:.3f}"
+        self._bars.update(self._ids[name], completed=progress.step, loss=loss)  # pyright: ignore[reportArgumentType]
+        tenth = 10 * progress.step // progress.steps
+        if not self._console.is_terminal and tenth > self._tenths.get(name, -1):
+            self._tenths[name] = tenth
+            say(f"{name}: step {progress.step} of {progress.steps}, loss {loss}")

@@ -1,0 +1,16 @@
+"""A group of tasks as the command line names it."""
+
+from tasks import Group, get_group
+
+
+def chosen_group(name: str, main_length: int | None, auxiliary_length: int | None) -> Group:
+    """The group of that name, at other lengths if they are given.
+
+    Raises:
+        UnknownNameError: No such group.
+        InvalidValueError: A length that a task cannot make.
+    """
+    group = get_group(name)
+    main = group.main.max_length if main_length is None else main_length
+    auxiliary = group.auxiliary_length if auxiliary_length is None else auxiliary_length
+    return group.with_lengths(main=main, auxiliary=auxiliary)

@@ -1,0 +1,41 @@
+"""Options that several commands share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+Flag = Parameter(negative=())
+Many = Parameter(consume_multiple=True, negative=())
+Settings = Parameter(name="--set", consume_multiple=True, negative=())
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output:
+    """Where a table goes."""
+
+    json: Annotated[bool, Flag] = False
+    """Print the table to stdout as JSON records."""
+
+    out: Path | None = None
+    """Write the table to a file: Parquet or CSV, by its ending."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Which:
+    """Which weights of a run, and which examples."""
+
+    step: int | None = None
+    """The checkpoint's step; the last one if left out."""
+
+    weights: Literal["averaged", "raw"] = "averaged"
+    """The running average of the weights, or the weights themselves."""
+
+    n: int = 512
+    """Test examples per task and length."""
+
+    seed: int = 0
+    """Seeds the test examples (and shuffles)."""

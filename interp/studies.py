@@ -1,0 +1,62 @@
+"""A study as the command line runs it: bars while it trains, a table at the end, and the page."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from analyses.study import CONDITIONS, Study
+from analyses.study_results import StudyResults
+from interp.console import Monitor, say, show
+from interp.page import write_page
+from tasks import BrokenRunError
+from tasks.errors import unknown_name
+from training.runs import ROOT, STUDY, list_runs
+
+
+def run_study(study: Study, folder: Path, *, workers: int, command: str) -> StudyResults:
+    """Trains, measures, shows the result table, writes `folder/report.html`; what is done already is reused."""
+    monitor = Monitor()
+    with monitor.running():
+        runs = study.train(folder, workers=workers, on_progress=monitor)
+    results = study.measure(folder, runs, command=command, on_stage=lambda stage: say(f"{stage} ..."))
+    page = write_page(results, folder / "report.html")
+    columns = ["condition", *(f"{results.main} at {length}" for length in _headline(results))]
+    show(headline_table(results), columns=columns, title=f"{results.name}: exact match, averaged weights (raw weights)")
+    say(f"page: {page}")
+    return results
+
+
+def headline_table(results: StudyResults) -> pd.DataFrame:
+    """The main task's accuracy for each condition at its own, the transfer and the auxiliary's longest length."""
+    table = results.accuracy[results.accuracy["task"] == results.main]
+    rows = []
+    for condition in CONDITIONS:
+        row = {"condition": {"auxiliary": f"with {', '.join(results.auxiliaries)}", "alone": "alone"}.get(condition, "")}
+        row["condition"] = row["condition"] or f"with {', '.join(results.controls)} (control)"
+        for length in _headline(results):
+            at = table[(table["condition"] == condition) & (table["length"] == length)].set_index("weights")["accuracy"]
+            row[f"{results.main} at {length}"] = f"{at['averaged']:.3f} ({at['raw']:.3f})"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def find_study(name: str | None) -> Path:
+    """The folder of a study: by path, by name under `runs`, or the newest.
+
+    Raises:
+        UnknownNameError: No such study.
+        BrokenRunError: There is no study at all.
+    """
+    studies = [run for run in list_runs(ROOT) if (ROOT / run / STUDY).is_file()]
+    if name is None:
+        if not studies:
+            raise BrokenRunError(f"there is no study under {str(ROOT)!r}; 'interp demo' or 'interp study' makes one")
+        return ROOT / studies[-1]
+    for folder in (Path(name), ROOT / name):
+        if (folder / STUDY).is_file():
+            return folder
+    raise unknown_name("study", name, studies, listing=f"the studies are {', '.join(studies) or 'none yet'}")
+
+
+def _headline(results: StudyResults) -> list[int]:
+    return sorted({results.main_length, results.transfer_length, results.auxiliary_length})
