@@ -122,7 +122,7 @@ def _rows(
     low, high = np.quantile(measure.between(*samples), (0.025, 0.975))
     rows = []
     for null, order in orders.items():
-        values = measure.between(first[None], second[order])
+        values = np.asarray(measure.between(first[None], second[order]))
         null_low, null_high = np.quantile(values, (0.025, 0.975))
         rows.append(
             {

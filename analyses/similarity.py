@@ -9,6 +9,7 @@ from jaxtyping import Float
 from scipy.stats import rankdata
 
 Maps = Float[np.ndarray, "*draw heads"]
+Likeness = Float[np.ndarray, "*draw"] | float  # a number for one pair of maps
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Similarity:
     name: str
     alike: Literal[1, -1]
     k: int
-    between: Callable[[Maps, Maps], Float[np.ndarray, "*draw"]]
+    between: Callable[[Maps, Maps], Likeness]
 
 
 def similarities(k: int) -> tuple[Similarity, ...]:
@@ -38,26 +39,26 @@ def similarities(k: int) -> tuple[Similarity, ...]:
     )
 
 
-def mean_absolute_difference(first: Maps, second: Maps) -> Float[np.ndarray, "*draw"]:
+def mean_absolute_difference(first: Maps, second: Maps) -> Likeness:
     """Mean over heads of |E_1 - E_2|, in the metric's unit (Extrapolation by Association, appendix). 0 = equal maps."""
     return np.abs(first - second).mean(axis=-1)
 
 
-def cosine(first: Maps, second: Maps) -> Float[np.ndarray, "*draw"]:
+def cosine(first: Maps, second: Maps) -> Likeness:
     """Cosine of the angle between the maps, in [-1, 1]; 0 if one of them is zero everywhere."""
     product = (first * second).sum(axis=-1)
     norms = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
     return np.divide(product, norms, out=np.zeros_like(product), where=norms > 0)
 
 
-def spearman(first: Maps, second: Maps) -> Float[np.ndarray, "*draw"]:
+def spearman(first: Maps, second: Maps) -> Likeness:
     """Spearman's rank correlation over heads, ties at their mean rank, in [-1, 1]; 0 if one map is constant."""
     ranks = [rankdata(maps, axis=-1) for maps in (first, second)]
     centred = [rank - rank.mean(axis=-1, keepdims=True) for rank in ranks]
     return cosine(*centred)
 
 
-def jaccard(first: Maps, second: Maps, *, k: int) -> Float[np.ndarray, "*draw"]:
+def jaccard(first: Maps, second: Maps, *, k: int) -> Likeness:
     """Size of the intersection over size of the union of the k heads with the greatest effects, in [0, 1].
 
     Heads that tie for the last places share them equally, each a member in part, and the measure is sum(min) / sum(max)

@@ -22,7 +22,9 @@ class PlainAttention(nn.Module):
         self.c_attn = nn.Linear(config.d_model, 3 * config.d_model, bias=False)
         self.c_proj = nn.Linear(config.d_model, config.d_model, bias=False)
 
-    def forward(self, x: Tensor, tables: tuple[Tensor, Tensor], ablate: Ablate | None, z: list[Tensor] | None) -> Tensor:
+    def forward(
+        self, x: Tensor, tables: tuple[Tensor, Tensor], ablate: Ablate | None, z: list[Tensor] | None
+    ) -> Tensor:
         batch, pos, d_model = x.shape
         q, k, v = self.c_attn(x).split(d_model, dim=2)
         q, k, v = (part.view(batch, pos, self.heads, self.d_head).transpose(1, 2) for part in (q, k, v))
@@ -45,7 +47,9 @@ class PlainBlock(nn.Module):
         self.up = nn.Linear(config.d_model, config.d_mlp, bias=False)
         self.down = nn.Linear(config.d_mlp, config.d_model, bias=False)
 
-    def forward(self, x: Tensor, tables: tuple[Tensor, Tensor], ablate: Ablate | None, z: list[Tensor] | None) -> Tensor:
+    def forward(
+        self, x: Tensor, tables: tuple[Tensor, Tensor], ablate: Ablate | None, z: list[Tensor] | None
+    ) -> Tensor:
         x = x + self.attn(self.ln_1(x), tables, ablate, z)
         x_normed = self.ln_2(x)
         return x + self.down(F.silu(self.gate(x_normed)) * self.up(x_normed))

@@ -63,7 +63,10 @@ def padded_loop(model: nn.Module, config: TrainConfig) -> Callable[[int], Tensor
     """The training step that users write: one padded batch, every logit, positions that do not count ignored."""
     decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": config.optimizer.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": config.optimizer.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     betas = (config.optimizer.beta1, config.optimizer.beta2)
     optimizer = torch.optim.AdamW(groups, lr=config.optimizer.learning_rate, betas=betas)
 
@@ -98,5 +101,3 @@ def _work(config: TrainConfig, *, steps: int) -> tuple[float, float, float]:
             read, scored = read + until, scored + predicted
             flops += operations.training(config.model, read=until, scored=predicted)
     return read / steps, scored / steps, flops / steps
-
-

@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _refuse(error)
+        return _refuse(f"{error} See '{' '.join(('interp', *(error.command_chain or ())))} --help'.")
     except KeyboardInterrupt:
         print("interrupted; start the same command again and it goes on from the last checkpoint", file=sys.stderr)
         return 130
@@ -46,11 +46,11 @@ def run(arguments: Sequence[str]) -> int:
         from tasks.errors import InterpError  # not above: it loads torch, which no help text needs
 
         if isinstance(error, InterpError):
-            return _refuse(error)
+            return _refuse(str(error))
         raise
     return 0
 
 
-def _refuse(error: Exception) -> int:
-    print("interp: " + " ".join(str(error).split()), file=sys.stderr)
+def _refuse(text: str) -> int:
+    print("interp: " + " ".join(text.split()), file=sys.stderr)
     return 2

@@ -1,6 +1,7 @@
 """What a person sees: tables, lines and progress bars. Human text goes to stderr, results to stdout."""
 
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from training import Progress
 
 _ENDINGS = (".parquet", ".csv")
+
+_WIDE = 10_000
+"""Columns of a page that is no terminal: nothing is cut off or wrapped there."""
 
 
 def say(text: str) -> None:
@@ -31,15 +35,17 @@ def check_output(output: Output) -> None:
     if path is None:
         return
     from tasks import InvalidValueError
-    from training.files import write_whole
 
     if path.suffix not in _ENDINGS:
         raise InvalidValueError(f"cannot tell the format of {str(path)!r}; its name must end in .parquet or .csv")
-    if path.is_dir():
-        raise InvalidValueError(f"{str(path)!r} is a folder; name a file that ends in .parquet or .csv")
-    probe = path.with_name(f".{path.name}.probe")
-    write_whole(probe, lambda part: part.write_text(""))
-    probe.unlink()
+    try:
+        if path.is_dir():
+            raise InvalidValueError(f"{str(path)!r} is a folder; name a file that ends in .parquet or .csv")
+        tempfile.TemporaryFile(dir=next(place for place in path.absolute().parents if place.exists())).close()
+    except OSError as error:
+        raise InvalidValueError(
+            f"cannot write {str(path)!r}: {error.strerror or error}; choose another place"
+        ) from None
 
 
 def emit(table: "pd.DataFrame", output: Output, *, columns: Sequence[str], title: str) -> None:
@@ -70,10 +76,12 @@ def show(table: "pd.DataFrame", *, columns: Sequence[str], title: str) -> None:
     shown = Table(title=Text(title), title_justify="left", header_style="bold")
     for column in columns:
         number = pd.api.types.is_numeric_dtype(table[column])
-        shown.add_column(Text(column.replace("_", " ")), justify="right" if number else "left")
+        shown.add_column(
+            Text(column.replace("_", " ")), justify="right" if number else "left", no_wrap=number, overflow="fold"
+        )
     for values in table[list(columns)].itertuples(index=False):
         shown.add_row(*(Text(_cell(value)) for value in values))
-    Console(soft_wrap=not sys.stdout.isatty()).print(shown)
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(shown)
 
 
 def _cell(value: object) -> str:

@@ -4,6 +4,6 @@ from training import Run
 
 
 def default_length(run: Run) -> int:
-    """Halfway between the shortest and the longest of the tasks' longest trained lengths: the transfer length of a pair."""
+    """Halfway between the shortest and the longest of the tasks' longest trained lengths."""
     longest = [member.max_length for member in run.mixture]
     return (min(longest) + max(longest)) // 2

@@ -69,7 +69,12 @@ def overlap_words(table: DataFrame) -> list[PairWords]:
         pairs.setdefault(pair, {}).setdefault((row["measure"], _top(row)), []).append(row)
     return [
         PairWords(
-            str(first), str(second), int(str(length)), metric_name(str(metric)), str(kind), tuple(map(_measure, measures.values()))
+            str(first),
+            str(second),
+            int(str(length)),
+            metric_name(str(metric)),
+            str(kind),
+            tuple(map(_measure, measures.values())),
         )
         for (first, second, length, metric, kind), measures in pairs.items()
     ]

@@ -1,7 +1,6 @@
 """The report page: one self-contained HTML file that a reader can open anywhere, send on, and print."""
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from interp.head_words import heads_sentence, heads_table
 from interp.overlap_words import correction_note, overlap_headline, overlap_words
 from interp.panels import Panel, by_length_panel, map_panels, scatter_panels, study_maps, study_metrics, training_panels
 from interp.verdict import quoted, verdict
+from training.files import write_whole
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -43,17 +43,11 @@ def write_page(results: StudyResults, path: Path) -> Path:
         `path`.
 
     Raises:
-        InvalidValueError: The results contradict themselves, for example a head twice in the ablation table.
-        OSError: The file can't be written.
+        InvalidValueError: The results contradict themselves, for example a head twice in the ablation table; or the
+            file can't be written.
     """
     text = render_page(results)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return write_whole(path, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def render_page(results: StudyResults) -> str:

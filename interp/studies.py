@@ -31,7 +31,9 @@ def headline_table(results: StudyResults) -> pd.DataFrame:
     table = results.accuracy[results.accuracy["task"] == results.main]
     rows = []
     for condition in CONDITIONS:
-        row = {"condition": {"auxiliary": f"with {', '.join(results.auxiliaries)}", "alone": "alone"}.get(condition, "")}
+        row = {
+            "condition": {"auxiliary": f"with {', '.join(results.auxiliaries)}", "alone": "alone"}.get(condition, "")
+        }
         row["condition"] = row["condition"] or f"with {', '.join(results.controls)} (control)"
         for length in _headline(results):
             at = table[(table["condition"] == condition) & (table["length"] == length)].set_index("weights")["accuracy"]
@@ -55,7 +57,8 @@ def find_study(name: str | None) -> Path:
     for folder in (Path(name), ROOT / name):
         if (folder / STUDY).is_file():
             return folder
-    raise unknown_name("study", name, studies, listing=f"the studies are {', '.join(studies) or 'none yet'}")
+    listing = f"the studies are {', '.join(studies)}" if studies else "there is none yet; 'interp demo' makes one"
+    raise unknown_name("study", name, studies, listing=listing)
 
 
 def _headline(results: StudyResults) -> list[int]:

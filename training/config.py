@@ -1,7 +1,7 @@
 """Configurations: frozen, checked when made, and refused when they name a key that does not exist."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,8 +13,6 @@ Natural = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
-
-C = TypeVar("C", bound="Config")
 
 
 class Config(BaseModel):
@@ -40,11 +38,10 @@ def _one_line(config: type[Config], error: ValidationError) -> InvalidValueError
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        owner = _owner(config, first["loc"][:-1])
-        keys = list(owner.model_fields)
-        return unknown_name("config key", place, keys, listing=f"the keys there are {', '.join(keys)}")
-    if isinstance(first.get("ctx", {}).get("error"), InvalidValueError):
-        return first["ctx"]["error"]  # pyright: ignore
+        *path, key = first["loc"]
+        keys = list(_owner(config, path).model_fields)
+        where = f" of {place.rpartition('.')[0]!r}" if path else ""
+        return unknown_name("config key", str(key), keys, listing=f"the keys{where} are {', '.join(keys)}")
     text = first["msg"].removeprefix("Value error, ")
     if not place:
         return InvalidValueError(text)
@@ -53,12 +50,12 @@ def _one_line(config: type[Config], error: ValidationError) -> InvalidValueError
     return InvalidValueError(f"config key {place!r} = {first['input']!r}: {text[0].lower()}{text[1:]}")
 
 
-def _owner(config: type[Config], path: tuple[int | str, ...]) -> type[Config]:
-    """The configuration class that holds the keys at a path."""
+def _owner(config: type[Config], path: Sequence[int | str]) -> type[Config]:
+    """The configuration class that holds the keys at a path; a number stands for a place in a tuple of them."""
     for part in path:
-        kind = config.model_fields[str(part)].annotation if isinstance(part, str) else None
-        if isinstance(kind, type) and issubclass(kind, Config):
-            config = kind
+        if isinstance(part, str):
+            kind = config.model_fields[part].annotation
+            config = next(one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, Config))
     return config
 
 
@@ -72,7 +69,7 @@ class ModelConfig(Config):
         d_vocab: Tokens of the vocabulary.
         d_head: Width of a head; `d_model / n_heads` unless given.
         d_mlp: Hidden width of the MLP; `4 * d_model` unless given.
-        n_key_value_heads: Key and value heads (grouped-query attention if fewer than `n_heads`); `n_heads` unless given.
+        n_key_value_heads: Key and value heads (grouped-query attention if fewer than `n_heads`, the default).
         positions: `rotary` and `none` run at any length; `learned` has a table of `n_ctx` positions.
         rotary_base: Base of the rotary frequencies (theta).
         n_ctx: Positions of the learned table; only `learned` positions have one.
@@ -139,10 +136,13 @@ class ModelConfig(Config):
             raise ValueError(f"rotary positions need an even d_head, got {self.d_head}; change d_head or positions")
         if (self.positions == "learned") != (self.n_ctx > 0):
             raise ValueError(
-                f"n_ctx {self.n_ctx} with positions {self.positions!r}: learned positions need n_ctx >= 1, others n_ctx = 0"
+                f"n_ctx {self.n_ctx} with positions {self.positions!r}: "
+                "learned positions need n_ctx >= 1, others n_ctx = 0"
             )
         if self.unembedding == "tied" and self.task_heads > 1:
-            raise ValueError("a tied unembedding is one for all tasks; set task_heads to 1 or unembedding to 'separate'")
+            raise ValueError(
+                "a tied unembedding is one for all tasks; set task_heads to 1 or unembedding to 'separate'"
+            )
         return self
 
 
@@ -232,10 +232,13 @@ class TrainConfig(Config):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.model.d_vocab != len(self.vocabulary):
-            raise ValueError(f"d_vocab {self.model.d_vocab} differs from the vocabulary's {len(self.vocabulary)} tokens")
+            raise ValueError(
+                f"d_vocab {self.model.d_vocab} differs from the vocabulary's {len(self.vocabulary)} tokens"
+            )
         if self.model.task_heads not in (1, len(self.mixture)):
             raise ValueError(
-                f"task_heads {self.model.task_heads} with {len(self.mixture)} tasks; allowed are 1 and the number of tasks"
+                f"task_heads {self.model.task_heads} with {len(self.mixture)} tasks; "
+                "allowed are 1 and the number of tasks"
             )
         names = [member.task for member in self.mixture]
         if len(set(names)) < len(names):

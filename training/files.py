@@ -27,8 +27,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         temporary.replace(path)
-    except OSError as error:
-        raise InvalidValueError(f"cannot write {str(path)!r}: {error.strerror or error}; choose another place") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidValueError(f"cannot write {str(path)!r}: {reason}; choose another place") from None
     finally:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
     return path
@@ -36,7 +37,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
 
 def remove_parts(folder: Path) -> None:
     """Removes what a writer that was killed left in a folder."""
-    for part in folder.rglob(".*.part*"):
+    for part in folder.rglob(".*"):
         part.unlink()
 
 

@@ -25,11 +25,11 @@ def learning_rate(step: int, config: OptimizerConfig) -> float:
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW whose weight decay spares norms, biases and temperatures (whatever is no matrix)."""
-    parameters = list(model.parameters())
+    """AdamW whose weight decay spares norms, biases and temperatures: whatever is not called `W_...`."""
+    named = [(name.rpartition(".")[2].startswith("W_"), parameter) for name, parameter in model.named_parameters()]
     groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for matrix, p in named if matrix], "weight_decay": config.weight_decay},
+        {"params": [p for matrix, p in named if not matrix], "weight_decay": 0.0},
     ]
     betas = (config.beta1, config.beta2)
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=1e-12, fused=True)

@@ -70,7 +70,10 @@ class Run:
     @property
     def steps(self) -> list[int]:
         """The steps with a checkpoint, ascending; the last is the end of training."""
-        return sorted(int(path.name[5:].partition(".")[0]) for path in (self.path / "checkpoints").glob("step-*.averaged.safetensors"))
+        return sorted(
+            int(path.name[5:].partition(".")[0])
+            for path in (self.path / "checkpoints").glob("step-*.averaged.safetensors")
+        )
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -226,7 +229,9 @@ def read_config(values: dict[str, Any], folder: Path) -> TrainConfig:
         BrokenRunError: It is not that of a run, a newer version wrote it, or a task has changed since.
     """
     where = f"run {_name(folder)!r}"
-    if not isinstance(values.get("format"), int) or not all(isinstance(values.get(k), dict) for k in ("config", "tasks")):
+    if not isinstance(values.get("format"), int) or not all(
+        isinstance(values.get(k), dict) for k in ("config", "tasks")
+    ):
         raise BrokenRunError(f"{where}: config.json is not that of a run; {AGAIN}")
     if values["format"] > FORMAT:
         raise BrokenRunError(

@@ -19,7 +19,16 @@ from torch import Tensor
 from tasks import BrokenRunError, InvalidValueError, Member
 from training.config import TrainConfig
 from training.evaluate import evaluate
-from training.files import AGAIN, read_json, read_table, read_tensors, remove_parts, write_json, write_table, write_tensors
+from training.files import (
+    AGAIN,
+    read_json,
+    read_table,
+    read_tensors,
+    remove_parts,
+    write_json,
+    write_table,
+    write_tensors,
+)
 from training.mixture import Bucket, draw_buckets
 from training.model import HookedTransformer
 from training.optimizer import AveragedWeights, learning_rate, make_optimizer
@@ -95,7 +104,9 @@ def _is_there(path: Path) -> bool:
             raise InvalidValueError(f"{str(path)!r} is a file, where the run's folder should be; choose another name")
         return path.is_dir()
     except OSError as error:
-        raise InvalidValueError(f"cannot write {str(path)!r}: {error.strerror or error}; choose another place") from None
+        raise InvalidValueError(
+            f"cannot write {str(path)!r}: {error.strerror or error}; choose another place"
+        ) from None
 
 
 def _train_into(partial: Path, path: Path, config: TrainConfig, on_step: Callable[[Progress], object]) -> None:
@@ -135,9 +146,8 @@ class _Training:
                     f"the loss is no longer a number at step {self.done}; lower optimizer.learning_rate "
                     f"({optimizer.learning_rate}) or optimizer.clip ({optimizer.clip})"
                     + "".join(
-                        f"; step {step} is kept in {str(self.folder)!r}, remove it or choose another name"
-                        for step in sorted(kept)[:: -1]
-                        if step < self.done
+                        f", and choose another name: step {step} is kept in {str(self.folder)!r}"
+                        for step in sorted(step for step in kept if step < self.done)[-1:]
                     )
                 )
             if self.done in kept:
@@ -272,7 +282,9 @@ def _alone(partial: Path) -> Iterator[None]:
         partial.parent.mkdir(parents=True, exist_ok=True)
         held.acquire()
     except Timeout:
-        raise BrokenRunError(f"another process is training {str(partial)!r}; wait for it, or choose another name") from None
+        raise BrokenRunError(
+            f"another process is training {str(partial)!r}; wait for it, or choose another name"
+        ) from None
     except OSError as error:
         raise InvalidValueError(
             f"cannot write {str(partial)!r}: {error.strerror or error}; choose another place"
@@ -287,10 +299,12 @@ def _alone(partial: Path) -> Iterator[None]:
 def _open(partial: Path, config: TrainConfig) -> None:
     """Starts the run's folder, or checks that what is there belongs to this configuration."""
     file = partial / "config.json"
-    if file.exists():
+    if (partial / STATE).exists():
         _refuse_other(read_config(read_json(file), partial), config, partial)
         remove_parts(partial)
         return
+    if partial.is_dir():
+        shutil.rmtree(partial)  # left by a process that was killed before its first checkpoint
     tasks = {member.task.name: member.task.version for member in mixture_of(config)}
     write_json(file, {"format": FORMAT, "tasks": tasks, "config": config.model_dump(mode="json")})
 
@@ -315,7 +329,9 @@ def _close(partial: Path, path: Path, *, seconds: float) -> None:
 def _refuse_other(there: TrainConfig, asked: TrainConfig, path: Path) -> None:
     """Raises InvalidValueError, naming the first differences, unless the configurations are equal."""
     old, new = _flat(there.model_dump(mode="json")), _flat(asked.model_dump(mode="json"))
-    other = [f"{key} is {old.get(key)} there, {new.get(key)} here" for key in {**old, **new} if old.get(key) != new.get(key)]
+    other = [
+        f"{key} is {old.get(key)} there, {new.get(key)} here" for key in {**old, **new} if old.get(key) != new.get(key)
+    ]
     if other:
         raise InvalidValueError(
             f"{str(path)!r} holds a run with another configuration ({'; '.join(other[:3])}); "

@@ -48,7 +48,6 @@ def ablate(
         raise InvalidValueError("--joint needs the heads to ablate together; name them, as in --heads 0.3 2.1 --joint")
     loaded = load_run(run)
     check_heads(chosen, loaded.config.model)
-    say(f"run: {loaded.path}")
     tasks = [loaded.task(name) for name in task or [member.task.name for member in loaded.mixture]]
     ablation = HeadAblation(kind=kind, metric=metric, heads=chosen, together="jointly" if joint else "singly")
     at = default_length(loaded) if length is None else length
@@ -62,4 +61,5 @@ def ablate(
     ]  # fmt: skip
     columns = ["task", "length", "heads", "clean", "ablated", "effect", "stderr", "n"]
     title = f"{loaded.name}: {kind} ablation, {metric}; effect > 0: the head helped"
+    say(f"run: {loaded.path}")
     emit(pd.concat(tables, ignore_index=True), output, columns=columns, title=title)

@@ -31,7 +31,6 @@ def evaluate(
     from training import load_run, named_generator
 
     loaded = load_run(run)
-    say(f"run: {loaded.path}")
     longest = max(member.max_length for member in loaded.mixture) * 5 // 4
     grid = lengths or tuple(range(1, longest + 1, max(1, longest // 10)))
     names = task or tuple(member.task.name for member in loaded.mixture)
@@ -46,4 +45,5 @@ def evaluate(
     ]  # fmt: skip
     table = pd.concat(tables, ignore_index=True).assign(weights=which.weights)
     columns = ["task", "length", "n", "accuracy", "stderr", "token_accuracy", "nll"]
+    say(f"run: {loaded.path}")
     emit(table, output, columns=columns, title=f"{loaded.name}: exact match, {which.weights} weights")

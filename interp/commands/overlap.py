@@ -44,8 +44,9 @@ def overlap(
     get_metric(metric)
     names = tasks or tuple(member.task.name for member in loaded.mixture)[:2]
     if len(names) != 2 or names[0] == names[1]:
-        raise InvalidValueError(f"overlap compares two tasks, got {' '.join(names)}; name two, as in --tasks shift copy")
-    say(f"run: {loaded.path}")
+        raise InvalidValueError(
+            f"overlap compares two tasks, got {' '.join(names)}; name two, as in --tasks shift copy"
+        )
     both = [loaded.task(name) for name in names]
     model = loaded.model(which.step, weights=which.weights)
     at = default_length(loaded) if length is None else length
@@ -61,4 +62,5 @@ def overlap(
     table = comparison(*effects, generator=named_generator(which.seed, "overlap", metric))
     columns = ["measure", "estimate", "low", "high", "null", "null_mean", "null_low", "null_high", "p"]
     title = f"{loaded.name}: {names[0]} and {names[1]} at length {at}, {kind} ablation, {metric}"
+    say(f"run: {loaded.path}")
     emit(table, output, columns=columns, title=title)

@@ -1,6 +1,6 @@
 """`interp tasks`."""
 
-from interp.console import emit, say
+from interp.console import check_output, emit, say
 from interp.options import Output
 
 
@@ -15,6 +15,7 @@ def tasks(name: str | None = None, /, *, length: int = 5, n: int = 3, seed: int 
         n: How many examples.
         seed: Seeds the examples.
     """
+    check_output(output)
     if name is None:
         _list(output)
     else:

@@ -21,7 +21,7 @@ def train(
 ) -> None:
     """Train a model on a group's main task with its auxiliaries, alone, or with its control.
 
-    Examples: `interp train small --group copy+shift`, `interp train small --seed 3 --set optimizer.steps=500 --name try`
+    Examples: `interp train small --group copy+shift`, `interp train --seed 3 --set optimizer.steps=500 --name try`
 
     Args:
         preset: A preset's name, or a TOML file with the sections model, optimizer and measure.

@@ -33,7 +33,7 @@ def head_scatter(main: HeadMap, auxiliary: HeadMap, *, metric: str) -> go.Figure
     unit = effect_title(metric)
     figure.update_layout(
         xaxis=axis(f"effect on {plain(main.task, 20)}", shared | {"ticklabelstandoff": 6}),
-        yaxis=axis(f"effect on {plain(auxiliary.task, 20)}", shared | {"scaleanchor": "x"}),
+        yaxis=axis(f"effect on {plain(auxiliary.task, 20)}", shared | {"scaleanchor": "x", "automargin": "left"}),
         shapes=[_diagonal(low, high)],
         annotations=_annotations(main, auxiliary, low, high),
         margin={"l": 64, "r": 12, "t": 12, "b": 58},

@@ -83,7 +83,7 @@ def test_hand_worked_ablations_in_one_call(kind: AblationKind) -> None:
         check_hand_scores(part, logits)
 
 
-# ------------------------------------------------------------------------------- against hooks, one set of heads at a time
+# ----------------------------------------------------------------------------- against hooks, one set of heads at a time
 TASK = get_task("copy", alphabet=4, case="lower")
 
 SETTINGS: dict[str, dict[str, object]] = {

@@ -1,13 +1,14 @@
 """Shuffled heads and examples drawn anew, against exact enumeration and counting."""
 
 from itertools import permutations
+from typing import Literal
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from analyses.resampling import Null, bootstrap_counts, bootstrap_means, head_permutations, one_sided_p
-from analyses.similarity import mean_absolute_difference, spearman
+from analyses.similarity import Similarity, similarities
 from tests.analyses.models import seeded
 
 LAYERS = np.array([0, 0, 0, 1, 1, 2])
@@ -17,7 +18,7 @@ def test_free_shuffles_are_uniform_over_all_orders() -> None:
     drawn = head_permutations(np.array([0, 0, 1, 1]), draws=24_000, null="free", generator=seeded())
     orders, counts = np.unique(drawn, axis=0, return_counts=True)
     assert [tuple(order) for order in orders] == sorted(permutations(range(4)))
-    assert scipy.stats.chisquare(counts).pvalue > 0.01
+    assert scipy.stats.chisquare(counts).pvalue > 0.001
 
 
 def test_shuffles_within_layers_never_leave_the_layer_and_are_uniform() -> None:
@@ -25,7 +26,7 @@ def test_shuffles_within_layers_never_leave_the_layer_and_are_uniform() -> None:
     assert (LAYERS[drawn] == LAYERS).all()
     orders, counts = np.unique(drawn, axis=0, return_counts=True)
     assert len(orders) == 6 * 2 * 1  # 3!, 2! and 1! orders of the layers' heads, independent of each other
-    assert scipy.stats.chisquare(counts).pvalue > 0.01
+    assert scipy.stats.chisquare(counts).pvalue > 0.001
 
 
 def test_layers_need_not_stand_in_order() -> None:
@@ -43,22 +44,21 @@ def test_every_shuffle_is_a_permutation_and_follows_the_seed(null: Null) -> None
     assert (first != other).any()
 
 
-@pytest.mark.parametrize(("measure", "alike"), [(mean_absolute_difference, -1), (spearman, 1)])
+@pytest.mark.parametrize("measure", similarities(2), ids=lambda measure: measure.name)
 @pytest.mark.parametrize(("null", "count"), [("free", 24), ("within_layer", 4)])
-def test_null_equals_enumeration_of_all_orders(measure: object, alike: int, null: Null, count: int) -> None:
+def test_null_equals_enumeration_of_all_orders(measure: Similarity, null: Null, count: int) -> None:
     # Four heads in two layers: 24 orders, 4 of them within the layers; so exact p-values come in 24ths and in quarters.
-    assert callable(measure)
     layers = np.array([0, 0, 1, 1])
     first, second = np.array([3.0, 1, 2, 0]), np.array([2.0, 2.5, 1, -1])
     orders = np.array([o for o in permutations(range(4)) if null == "free" or (layers[list(o)] == layers).all()])
     assert len(orders) == count
-    observed = measure(first, second)
-    every = measure(first[None], second[orders])
-    exact = float(np.mean(alike * (every - observed) >= -1e-12))
+    observed = float(measure.between(first, second))
+    every = np.asarray(measure.between(first[None], second[orders]))
+    exact = float(np.mean(measure.alike * (every - observed) >= -1e-12))
     drawn = second[head_permutations(layers, draws=20_000, null=null, generator=seeded())]
-    sampled = measure(first[None], drawn)
+    sampled = np.asarray(measure.between(first[None], drawn))
     assert set(np.round(sampled, 9)) == set(np.round(every, 9))
-    p = one_sided_p(observed, sampled, alike=1 if alike == 1 else -1)
+    p = one_sided_p(observed, sampled, alike=measure.alike)
     assert p == pytest.approx(exact, abs=5 * (0.25 / 20_000) ** 0.5)
 
 
@@ -76,8 +76,8 @@ def test_null_equals_enumeration_of_all_orders(measure: object, alike: int, null
         (2.0, [2 + 1e-9], -1, 1 / 2),
     ],
 )
-def test_one_sided_p(observed: float, null: list[float], alike: int, p: float) -> None:
-    assert one_sided_p(observed, np.array(null, dtype=float), alike=1 if alike == 1 else -1) == pytest.approx(p)
+def test_one_sided_p(observed: float, null: list[float], alike: Literal[1, -1], p: float) -> None:
+    assert one_sided_p(observed, np.array(null, dtype=float), alike=alike) == pytest.approx(p)
 
 
 def test_bootstrap_counts_are_multinomial() -> None:
@@ -87,7 +87,7 @@ def test_bootstrap_counts_are_multinomial() -> None:
     # Each of the 5 draws takes an example with probability 1/5: binomial(5, 1/5), variance 0.8, covariance -0.2.
     seen = np.bincount(counts[:, 0], minlength=6)
     expected = 20_000 * scipy.stats.binom.pmf(np.arange(6), 5, 0.2)
-    assert scipy.stats.chisquare(seen, expected).pvalue > 0.01
+    assert scipy.stats.chisquare(seen, expected).pvalue > 0.001
     assert np.cov(counts.T) == pytest.approx(np.eye(5) - 0.2, abs=0.04)
 
 

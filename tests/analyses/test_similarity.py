@@ -6,17 +6,26 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+from hypothesis.extra import numpy as arrays
 
-from analyses.similarity import Maps, Similarity, cosine, jaccard, mean_absolute_difference, similarities, spearman
-from analyses.similarity import top_members
+from analyses.similarity import (
+    Likeness,
+    Maps,
+    Similarity,
+    cosine,
+    jaccard,
+    mean_absolute_difference,
+    similarities,
+    spearman,
+    top_members,
+)
 
-Measure = Callable[[Maps, Maps], np.ndarray]
+Measure = Callable[[Maps, Maps], Likeness]
 
 
-def jaccard_of_2(first: Maps, second: Maps) -> np.ndarray:
+def jaccard_of_2(first: Maps, second: Maps) -> Likeness:
     return jaccard(first, second, k=2)
 
 
@@ -71,8 +80,8 @@ def maps(*, distinct: bool) -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
     elements = st.integers(-20 if distinct else -2, 20 if distinct else 2).map(lambda number: number / 4)
     return st.integers(2, 9).flatmap(
         lambda heads: st.tuples(
-            hnp.arrays(np.float64, heads, elements=elements, unique=distinct),
-            hnp.arrays(np.float64, heads, elements=elements, unique=distinct),
+            arrays.arrays(np.float64, heads, elements=elements, unique=distinct),
+            arrays.arrays(np.float64, heads, elements=elements, unique=distinct),
         )
     )
 
@@ -80,6 +89,7 @@ def maps(*, distinct: bool) -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
 ANY_K = st.integers(1, 9)
 
 
+@settings(max_examples=50)
 @given(pair=maps(distinct=False), k=ANY_K)
 def test_symmetric_and_within_bounds(pair: tuple[np.ndarray, np.ndarray], k: int) -> None:
     first, second = pair
@@ -89,10 +99,11 @@ def test_symmetric_and_within_bounds(pair: tuple[np.ndarray, np.ndarray], k: int
         value = measure.between(first, second)
         assert low - 1e-12 <= value <= high + 1e-12
         assert measure.between(second, first) == pytest.approx(value, abs=1e-12)
-        best = measure.between(first, first)
-        assert best == pytest.approx({-1: 0, 1: 1}[measure.alike]) or not first.any() or not np.ptp(first)
+        if np.ptp(first):  # a constant map has no order, and cosine and Spearman are 0 even with itself
+            assert measure.between(first, first) == pytest.approx(0 if measure.alike == -1 else 1)
 
 
+@settings(max_examples=50)
 @given(pair=maps(distinct=False), k=ANY_K)
 def test_memberships_sum_to_k(pair: tuple[np.ndarray, np.ndarray], k: int) -> None:
     k = min(k, len(pair[0]))
@@ -101,13 +112,15 @@ def test_memberships_sum_to_k(pair: tuple[np.ndarray, np.ndarray], k: int) -> No
     assert ((members >= 0) & (members <= 1)).all()
 
 
+@settings(max_examples=50)
 @given(pair=maps(distinct=True), k=ANY_K)
 def test_jaccard_equals_that_of_plain_sets_without_ties(pair: tuple[np.ndarray, np.ndarray], k: int) -> None:
     k = min(k, len(pair[0]))
-    one, two = (set(sorted(range(len(values)), key=lambda head: -values[head])[:k]) for values in pair)  # noqa: B023
+    one, two = (set(sorted(range(len(values)), key=lambda head: -values[head])[:k]) for values in pair)
     assert jaccard(*pair, k=k) == pytest.approx(len(one & two) / len(one | two))
 
 
+@settings(max_examples=50)
 @given(pair=maps(distinct=False))
 def test_spearman_equals_scipys(pair: tuple[np.ndarray, np.ndarray]) -> None:
     if np.ptp(pair[0]) and np.ptp(pair[1]):  # scipy's is not a number for a constant map
@@ -118,7 +131,7 @@ def test_spearman_equals_scipys(pair: tuple[np.ndarray, np.ndarray]) -> None:
 def test_many_maps_at_once_equal_one_at_a_time(measure: Similarity) -> None:
     generator = np.random.default_rng(0)
     first, second = generator.integers(-2, 3, (2, 50, 6)).astype(float)
-    together = measure.between(first, second)
+    together = np.asarray(measure.between(first, second))
     assert together.shape == (50,)
     assert together == pytest.approx(np.array([measure.between(*pair) for pair in zip(first, second, strict=True)]))
     against_one = measure.between(first[:1], second)

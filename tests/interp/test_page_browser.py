@@ -86,7 +86,9 @@ class Seen:
     remote: list[str]
 
 
-def look(folder: Path, pages: dict[str, Path], *, widths: tuple[int, ...], scheme: str = "light", query: str = "") -> Seen:
+def look(
+    folder: Path, pages: dict[str, Path], *, widths: tuple[int, ...], scheme: str = "light", query: str = ""
+) -> Seen:
     """Opens pages in frames of these widths, all in one browser, and collects what the probe inside reports."""
     if CHROMIUM is None:
         if os.environ.get("CI") == "true":

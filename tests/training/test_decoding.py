@@ -1,4 +1,4 @@
-"""Greedy decoding with the key-value cache: equal to re-running the model, and to what one pass calls an exact match."""
+"""Greedy decoding with the cache: equal to running the model again, and to what one pass calls an exact match."""
 
 import re
 from typing import Any

@@ -30,7 +30,7 @@ CONVERTED = {name: changes for name, changes in CASES.items() if name not in REF
 }
 
 ELSEWHERE = ("hook_attn_scores", "hook_rot_q", "hook_rot_k")
-"""In TransformerLens 4.3 the first holds the pattern after the softmax, and the others never fire on a native bridge."""
+"""In TransformerLens 4.3 the first holds the pattern after the softmax; the others never fire on a native bridge."""
 
 
 def convertible(changes: dict[str, Any]) -> HookedTransformer:

@@ -43,7 +43,9 @@ class Preset:
             place, equals, text = setting.partition("=")
             section, dot, key = place.strip().partition(".")
             if not equals or not dot:
-                raise InvalidValueError(f"setting {setting!r} is not of the form 'section.key=value', as in 'optimizer.steps=500'")
+                raise InvalidValueError(
+                    f"setting {setting!r} is not of the form 'section.key=value', as in 'optimizer.steps=500'"
+                )
             if section not in _SECTIONS:
                 raise unknown_name("config section", section, _SECTIONS, listing=f"allowed are {', '.join(_SECTIONS)}")
             sections[section][key] = _value(text)
@@ -87,7 +89,10 @@ def load_preset(name: str) -> Preset:
     own = name.endswith(".toml") and Path(name).is_file()
     if not own and name not in list_presets():
         raise unknown_name(
-            "preset", name, list_presets(), listing=f"the presets are {', '.join(list_presets())}; a path to a .toml file will do too"
+            "preset",
+            name,
+            list_presets(),
+            listing=f"the presets are {', '.join(list_presets())}; a path to a .toml file will do too",
         )
     source = Path(name) if own else files(__name__).joinpath(f"{name}.toml")
     try:

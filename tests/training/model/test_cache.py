@@ -10,7 +10,7 @@ from tasks import InvalidValueError
 from tests.training.model.cases import CASES, tiny_model, tiny_tokens
 from training.model import KeyValueCache
 
-CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 
 
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES)

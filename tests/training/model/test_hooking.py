@@ -60,7 +60,10 @@ def test_removing_a_head_removes_its_z_times_w_o() -> None:
         return z * (torch.arange(4) != 2)[:, None]
 
     written: list[Tensor] = []
-    hooks = [("blocks.1.attn.hook_z", silence), ("blocks.1.hook_attn_out", lambda value, hook: written.append(value))]
+    hooks: list[Any] = [
+        ("blocks.1.attn.hook_z", silence),
+        ("blocks.1.hook_attn_out", lambda value, hook: written.append(value)),
+    ]
     with torch.no_grad():
         model.run_with_hooks(tokens, fwd_hooks=hooks)
     torch.testing.assert_close(out - written[0], z[:, :, 2] @ model.blocks[1].attn.W_O[2], rtol=1e-5, atol=1e-6)

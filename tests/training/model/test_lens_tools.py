@@ -12,10 +12,11 @@ from tests.training.model.cases import CASES, tiny_model, tiny_tokens
 from training.model import HookedTransformer
 
 ONE_HEAD = {name: changes for name, changes in CASES.items() if "task_heads" not in changes}
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 
 
-def cached(**changes: Any) -> tuple[HookedTransformer, Tensor, ActivationCache]:
+def cached(**changes: Any) -> tuple[HookedTransformer, Tensor, Any]:
+    """A model, its logits and its cache, untyped because the cache's methods return unions."""
     model = tiny_model(**changes)
     with torch.no_grad():
         logits, cache = model.run_with_cache(tiny_tokens())
@@ -160,13 +161,13 @@ def test_patching_equals_a_loop_by_hand(sweep: tuple[Any, ...]) -> None:
 def test_patching_everything_at_once_gathers_the_single_sweeps() -> None:
     model, _, cache = cached()
     tokens = tiny_tokens(seed=9)
-    heads = patching.get_act_patch_attn_head_all_pos_every(model, tokens, cache, metric)
+    heads: Any = patching.get_act_patch_attn_head_all_pos_every(model, tokens, cache, metric)
     assert heads.shape == (5, 2, 4)  # z, q, k, v, pattern
     torch.testing.assert_close(heads[0], patching.get_act_patch_attn_head_out_all_pos(model, tokens, cache, metric))
-    blocks = patching.get_act_patch_block_every(model, tokens, cache, metric)
+    blocks: Any = patching.get_act_patch_block_every(model, tokens, cache, metric)
     assert blocks.shape == (3, 2, 7)  # resid_pre, attn_out, mlp_out
     torch.testing.assert_close(blocks[0], patching.get_act_patch_resid_pre(model, tokens, cache, metric))
-    by_position = patching.get_act_patch_attn_head_by_pos_every(model, tokens[:, :3], cached_short(model), metric)
+    by_position: Any = patching.get_act_patch_attn_head_by_pos_every(model, tokens[:, :3], cached_short(model), metric)
     assert by_position.shape == (5, 2, 3, 4)
 
 

@@ -11,7 +11,7 @@ from tests.training.model.cases import CASES, tiny_model, tiny_tokens
 from training.model import HookedTransformer
 from training.model.parts import hooked
 
-TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+TOLERANCE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def record(values: dict[str, Tensor], name: str) -> Callable[..., None]:

@@ -1,7 +1,8 @@
-"""The model as an object: parameters' names and shapes, initial weights, what it refuses, what TransformerLens reads."""
+"""The model as an object: names and shapes of parameters, initial weights, what it offers, what it refuses."""
 
 import copy
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ def test_options_add_and_remove_parameters() -> None:
 
 
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
-def test_state_dict_and_copies_reproduce_the_model(changes: dict[str, object]) -> None:
+def test_state_dict_and_copies_reproduce_the_model(changes: dict[str, Any]) -> None:
     model, tokens = tiny_model(**changes), tiny_tokens()
     other = tiny_model(seed=1, **changes)
     assert not torch.equal(other(tokens), model(tokens))

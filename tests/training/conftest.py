@@ -1,0 +1,3 @@
+"""Fixtures of the training tests."""
+
+from tests.threads import one_thread as one_thread
