@@ -118,7 +118,8 @@ def _reference(
         for layer, block in enumerate(model.blocks):
             z = block.attn.z(block.ln1(resid))
             total[layer] += z.double().sum(dim=0)
-            resid = block.after_attention(resid + block.attn.out(z))
+            if layer < config.n_layers - 1:  # nothing reads what the last layer writes
+                resid = block.after_attention(resid + block.attn.out(z))
     mean = total / len(inputs)
     if kind == "mean_all":
         mean = mean.mean(dim=1, keepdim=True).expand(shape)
@@ -137,13 +138,14 @@ class _CleanRun:
     def of(cls, model: HookedTransformer, chunk: Batch, task_head: int) -> "_CleanRun":
         zs, middles = [], []
         resid = model.start(chunk.inputs)
-        for block in model.blocks:
+        for layer, block in enumerate(model.blocks):
             z = block.attn.z(block.ln1(resid))
             resid = resid + block.attn.out(z)
             zs.append(z)
             middles.append(resid)
-            resid = block.after_attention(resid)
-        logits = model.logits(resid[chunk.predicting], task=task_head)
+            last = layer == model.config.n_layers - 1
+            resid = block.after_attention(resid[chunk.predicting] if last else resid)
+        logits = model.logits(resid, task=task_head)
         if not bool(torch.isfinite(logits).all()):
             raise InvalidValueError(
                 "the model's logits are not finite, so no effect can be measured; check its weights"

@@ -1,5 +1,6 @@
 """Whether two tasks use the same heads: similarity of their ablation maps, with nulls and intervals."""
 
+import textwrap
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -146,4 +147,4 @@ def _short(value: object) -> str:
     if not isinstance(value, tuple):
         return str(getattr(value, "name", value))
     names = ", ".join(" ".join(map(str, heads)) for heads in value)
-    return f"{len(value)} sets ({names if len(names) <= 60 else names[:57] + '...'})"
+    return f"{len(value)} sets ({textwrap.shorten(names, 60, placeholder=' ...')})"

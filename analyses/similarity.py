@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import rankdata
 
-Maps = Float[np.ndarray, "*draw heads"]
-Likeness = Float[np.ndarray, "*draw"] | float  # a number for one pair of maps
+Maps = Float[np.ndarray, "*#draw heads"]
+Likeness = Float[np.ndarray, "*#draw"] | float  # a number for one pair of maps
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Similarity:
         name: Its name.
         alike: +1 if greater means more alike, -1 if smaller does.
         k: How many top heads it looks at; 0 if it looks at all.
-        between: The measure of two arrays of maps, over their last axis.
+        between: The measure of two arrays of maps, over their last axis; the others broadcast.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,7 +123,7 @@ class Monitor:
         self._tenths: dict[str, int] = {}
 
     @contextmanager
-    def running(self) -> Iterator["Monitor"]:
+    def running(self) -> Generator["Monitor", None, None]:
         """Shows the bars while the block runs."""
         with self._bars:
             yield self

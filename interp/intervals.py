@@ -24,7 +24,7 @@ class Estimate:
 UNDEFINED = Estimate(math.nan, math.nan, math.nan)
 
 
-def wilson(accuracy: float, n: float) -> Estimate:
+def wilson(accuracy: float, n: int | float) -> Estimate:
     """An accuracy with its 95 % Wilson score interval (Wilson 1927).
 
     Unlike accuracy +- 1.96 standard errors, the interval has a width when every example is right or every one wrong.

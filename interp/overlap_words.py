@@ -1,8 +1,9 @@
 """The overlap table in plain words: each measure with its interval, each null with what it says and does not say."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pandas import DataFrame
 
@@ -27,7 +28,7 @@ _UNITS = {
     "logit_difference": "in logits",
 }
 
-Row = Mapping[Hashable, object]
+Row = Mapping[Any, object]
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,9 @@ class Run:
     def metrics(self) -> pd.DataFrame:
         """What was measured while training: a row for each step, weights, task and length.
 
-        Columns: step, weights (raw or averaged), task, length, n, accuracy, stderr, token_accuracy, nll; and, of the
-        step's own training batch, loss (nats per scored token of that task), learning_rate, gradient_norm.
+        Columns: step, weights (raw or averaged), task, length, n, accuracy, stderr, token_accuracy, nll; and loss
+        (training loss since the previous checkpoint, nats per scored token of that task; missing if it was not drawn),
+        learning_rate and gradient_norm (before clipping) of the step itself.
         """
         return read_table(self.path / "metrics.parquet")
 

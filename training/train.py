@@ -3,7 +3,7 @@
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -130,6 +130,7 @@ class _Training:
         self.optimizer = make_optimizer(self.model, config.optimizer)
         self.averaged = AveragedWeights.of(self.model, decay=config.optimizer.average)
         self.metrics = pd.DataFrame()
+        self.losses = torch.zeros(len(self.mixture), 2)  # since the last checkpoint: summed loss, scored tokens
         self.done = 0
         if (folder / STATE).exists():
             self._resume()
@@ -140,6 +141,7 @@ class _Training:
         while self.done < optimizer.steps:
             losses, norm = self._step(self.done)
             self.done += 1
+            self.losses += losses
             total = losses[:, 0].sum() / losses[:, 1].sum()
             if not torch.isfinite(total) or not torch.isfinite(norm):
                 raise InvalidValueError(
@@ -151,7 +153,7 @@ class _Training:
                     )
                 )
             if self.done in kept:
-                self._keep(losses, norm)
+                self._keep(norm)
             on_step(Progress(self.done, optimizer.steps, float(total)))
 
     def _step(self, step: int) -> tuple[Tensor, Tensor]:
@@ -179,12 +181,12 @@ class _Training:
         self.averaged.update(self.model, step)
         return losses, norm
 
-    def _keep(self, losses: Tensor, norm: Tensor) -> None:
+    def _keep(self, norm: Tensor) -> None:
         """Writes the checkpoint, then the metrics, then the state, which is what a continued run goes by."""
         raw = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
         write_tensors(checkpoint_path(self.folder, self.done, "raw"), raw)
         write_tensors(checkpoint_path(self.folder, self.done, "averaged"), self.averaged.weights)
-        self.metrics = pd.concat([self.metrics, self._measure(raw, losses, norm)], ignore_index=True)
+        self.metrics = pd.concat([self.metrics, self._measure(raw, norm)], ignore_index=True)
         write_table(self.folder / "metrics.parquet", self.metrics)
         moments = {
             f"{moment}.{name}": self.optimizer.state[parameter][moment]
@@ -195,14 +197,15 @@ class _Training:
         weights = {f"raw.{name}": weight for name, weight in raw.items()}
         state = {"step": torch.tensor(self.done), **weights, **averaged, **moments}
         write_tensors(self.folder / STATE, state)
+        self.losses.zero_()
 
-    def _measure(self, raw: dict[str, Tensor], losses: Tensor, norm: Tensor) -> pd.DataFrame:
+    def _measure(self, raw: dict[str, Tensor], norm: Tensor) -> pd.DataFrame:
         tables = []
         for weights, values in (("raw", raw), ("averaged", self.averaged.weights)):
             self._load(values)
             for place, member in enumerate(self.mixture):
                 table = self._accuracy(member, place)
-                table["loss"] = float(losses[place, 0] / losses[place, 1])  # NaN if none of its examples was drawn
+                table["loss"] = float(self.losses[place, 0] / self.losses[place, 1])  # NaN if it was never drawn
                 table.insert(0, "weights", weights)
                 tables.append(table)
         self._load(raw)
@@ -274,7 +277,7 @@ def _kept_steps(steps: int, checkpoints: int) -> set[int]:
 
 
 @contextmanager
-def _alone(partial: Path) -> Iterator[None]:
+def _alone(partial: Path) -> Generator[None, None, None]:
     """Holds a lock on the run, so that two processes cannot train into one folder."""
     lock = partial.with_name(partial.name + ".lock")
     held = FileLock(lock, timeout=0)

@@ -101,7 +101,7 @@ def _layout(maps: Sequence[HeadMap], *, across: int, row_height: int, metric: st
     for place, head_map in enumerate(maps):
         row, column = divmod(place, across)
         top = (total - row * (row_height + _GAP)) / total
-        across_page = _part(column * (1 + _BETWEEN), 1, across + (across - 1) * _BETWEEN)
+        across_page = _part(column * (1 + _BETWEEN), across + (across - 1.0) * _BETWEEN)
         down_page = [round(abs(top - row_height / total), 4), round(top, 4)]
         number = str(place + 1) if place else ""
         layout[f"xaxis{number}"] = axis("head", _TICKS | {"domain": across_page, "anchor": f"y{number}"})
@@ -111,8 +111,9 @@ def _layout(maps: Sequence[HeadMap], *, across: int, row_height: int, metric: st
     return layout
 
 
-def _part(start: float, width: float, total: float) -> list[float]:
-    return [round(start / total, 4), round((start + width) / total, 4)]
+def _part(start: float, total: float) -> list[float]:
+    """The part of the page, in fractions, that a map of width 1 takes from `start` on."""
+    return [round(start / total, 4), round((start + 1) / total, 4)]
 
 
 def _title(head_map: HeadMap, x: float, y: float) -> dict[str, Any]:

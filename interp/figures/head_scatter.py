@@ -37,7 +37,7 @@ def head_scatter(main: HeadMap, auxiliary: HeadMap, *, metric: str) -> go.Figure
         shapes=[_diagonal(low, high)],
         annotations=_annotations(main, auxiliary, low, high),
         margin={"l": 64, "r": 12, "t": 12, "b": 58},
-        meta={"unit": unit, "narrow": {"height": 360}},
+        meta={"unit": unit, "narrow": {"height": 360, "xaxis.nticks": 4, "yaxis.nticks": 4}},
     )
     return figure
 

@@ -43,7 +43,7 @@ class Label:
     def leader(self, size: float) -> list[Box]:
         """Dots along the line from the point to the text."""
         x, y = self.at[0] * size, (1 - self.at[1]) * size
-        return [_box(x + self.right * part / 8, y + self.below * part / 8, 2, 2) for part in range(1, 7)]
+        return [_box(x + self.right * part / 8, y + self.below * part / 8, 2.0, 2.0) for part in range(1, 7)]
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def test_task_head_is_used() -> None:
     assert (first["clean"] != second["clean"]).all()
 
 
-# ------------------------------------------------------------------------------------------------- kept example by example
+# ---------------------------------------------------------------------------------------------- kept example by example
 @pytest.mark.parametrize("sets", [None, [(Head(0, 3), Head(2, 1)), (Head(1, 0),)]], ids=["single heads", "joint"])
 def test_examples_make_the_effects_again(sets: list[tuple[Head, ...]] | None, tmp_path: Path) -> None:
     effects = effects_of(torch.randn(2, 7, generator=seeded()), sets=sets, metric="accuracy", kind="zero")
@@ -184,7 +184,7 @@ def test_table_that_holds_no_whole_set_is_refused(table: pd.DataFrame, counts: s
     )
 
 
-# ------------------------------------------------------------------------------------------------------------------ errors
+# --------------------------------------------------------------------------------------------------------------- errors
 @pytest.mark.parametrize(
     ("ablation", "asked", "text"),
     [

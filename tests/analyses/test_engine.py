@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -83,7 +83,7 @@ def test_hand_worked_ablations_in_one_call(kind: AblationKind) -> None:
         check_hand_scores(part, logits)
 
 
-# ----------------------------------------------------------------------------- against hooks, one set of heads at a time
+# ---------------------------------------------------------------------------- against hooks, one set of heads at a time
 TASK = get_task("copy", alphabet=4, case="lower")
 
 SETTINGS: dict[str, dict[str, object]] = {
@@ -132,7 +132,7 @@ def by_hooks(
 
         return hook_z
 
-    hooks = [(f"blocks.{head.layer}.attn.hook_z", overwrite(head)) for head in heads]
+    hooks: list[Any] = [(f"blocks.{head.layer}.attn.hook_z", overwrite(head)) for head in heads]
     logits = model.run_with_hooks(batch.inputs, fwd_hooks=hooks, task=task_head)
     return score_logits(logits[batch.predicting], batch)
 
@@ -210,7 +210,7 @@ def test_model_is_left_as_it_was(interrupted: bool) -> None:
     assert torch.equal(model(batch.inputs), logits)
 
 
-# ---------------------------------------------------------------------------------------------------------------- errors
+# --------------------------------------------------------------------------------------------------------------- errors
 def poisoned() -> HookedTransformer:
     model = hand_model()
     with torch.no_grad():
@@ -248,7 +248,7 @@ def two_lengths() -> Batch:
         (poisoned(), hand_batch(), ["0.0"], "zero",
          "the model's logits are not finite, so no effect can be measured; check its weights"),
     ],
-    ids=["hooked", "kind", "empty set", "no such head", "head twice", "two lengths", "one example", "none", "not finite"],
+    ids=["hooked", "kind", "empty set", "no such head", "head twice", "two lengths", "one example", "none", "infinite"],
 )  # fmt: skip
 def test_refused(
     unchecked: None,

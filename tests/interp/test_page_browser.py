@@ -30,7 +30,8 @@ const overlaps = (one, other) => one.left < other.right - 1 && other.left < one.
   && one.top < other.bottom - 1 && other.top < one.bottom - 1;
 const collisions = () => [...document.querySelectorAll(".plot")].flatMap((plot) => {
   const texts = [...plot.querySelectorAll("text")].filter((text) => text.textContent.trim());
-  const boxes = texts.map((text) => [text.textContent, text.getBoundingClientRect()]).filter(([, box]) => visible(box));
+  const boxes = texts.map((text) => [text.textContent, text.getBoundingClientRect()])
+    .filter(([, box]) => visible(box));
   return boxes.flatMap(([name, box], place) => boxes.slice(place + 1)
     .filter(([, other]) => overlaps(box, other)).map(([other]) => `${plot.id}: ${name} | ${other}`));
 });
@@ -45,7 +46,8 @@ const outside = () => [...document.querySelectorAll(".plot")].flatMap((plot) => 
 const report = () => parent.postMessage({
   ...seen,
   name: new URLSearchParams(location.search).get("name"),
-  plots: [...document.querySelectorAll(".plot")].filter((plot) => plot.querySelector("svg.main-svg")).map((plot) => plot.id),
+  plots: [...document.querySelectorAll(".plot")].filter((plot) => plot.querySelector("svg.main-svg"))
+    .map((plot) => plot.id),
   canvases: document.querySelectorAll(".pattern canvas").length,
   images: document.querySelectorAll("img").length,
   width: document.documentElement.scrollWidth,
@@ -58,7 +60,7 @@ const report = () => parent.postMessage({
 const look = async () => {
   await new Promise((done) => setTimeout(done, 1500));
   if (new URLSearchParams(location.search).has("all")) {
-    for (const choice of document.querySelectorAll("input[type=radio], input[data-series]:not(:checked)")) choice.click();
+    for (const choice of document.querySelectorAll("input[type=radio], [data-series]:not(:checked)")) choice.click();
     for (const panel of document.querySelectorAll(".panel")) panel.hidden = false;
     dispatchEvent(new Event("resize"));
     await new Promise((done) => setTimeout(done, 1500));
@@ -143,3 +145,58 @@ def _asked(log: Path) -> list[str]:
 
 def _from_page(start: dict[str, Any]) -> bool:
     return start.get("initiator", "not an origin") != "not an origin"
+
+
+PAGES = {
+    "transfer": MadeUp(),
+    "large": MadeUp(
+        main="capitalize_reverse_with_a_very_long_name_that_goes_on_and_on",
+        auxiliaries=("<script>alert(1)</script>", "\"><img src=x onerror=alert(2)>'"),
+        controls=("x" * 80,),
+        layers=6,
+        heads=6,
+        matter={(layer, 5 - layer): (0.98, 1.0) for layer in range(6)} | {(0, 0): (0.2, 0.9), (1, 1): (0.22, 0.88)},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    folder = tmp_path_factory.mktemp("pages")
+    pages = {name: write_page(study_results(made_up), folder / f"{name}.html") for name, made_up in PAGES.items()}
+    control = folder / "control.html"
+    control.write_text('<head></head><script>console.error("seen")</script><img src="https://example.org/x.png">')
+    return look(folder, {**pages, "control": control}, widths=(390, 1440), query="all")
+
+
+FRAME_NAMES = [f"{name}-{width}" for name in PAGES for width in (390, 1440)]
+
+
+@pytest.mark.slow
+def test_the_probe_sees_errors_and_requests(seen: Seen) -> None:
+    """The control page logs an error and asks for a remote image: a check that found nothing here would be blind."""
+    assert "seen" in seen.frames["control-390"]["errors"]
+    assert seen.frames["control-390"]["resources"] == ["https://example.org/x.png"]
+    assert set(seen.remote) == {"https://example.org/x.png"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FRAME_NAMES)
+def test_page_in_a_browser(seen: Seen, name: str) -> None:
+    frame = seen.frames[name]
+    assert frame["errors"] == []
+    assert frame["resources"] == []
+    assert (frame["alerts"], frame["images"]) == (0, 0)
+    assert frame["width"] <= frame["window"]
+    assert (frame["collisions"], frame["outside"]) == ([], [])
+    auxiliaries = len(PAGES[name.rsplit("-", maxsplit=1)[0]].auxiliaries)
+    assert len(frame["plots"]) == 1 + 3 + 2 + 2 * auxiliaries
+    assert frame["canvases"] == 3 * (1 + auxiliaries)
+
+
+@pytest.mark.slow
+def test_a_dark_page_has_light_figures(tmp_path: Path) -> None:
+    page = write_page(study_results(MadeUp()), tmp_path / "dark.html")
+    frame = look(tmp_path, {"dark": page}, widths=(800,), scheme="dark").frames["dark-800"]
+    assert frame["errors"] == []
+    assert frame["ink"] == "rgb(230, 230, 227)"

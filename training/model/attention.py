@@ -10,8 +10,8 @@ from transformer_lens.hook_points import HookPoint
 
 from training.config import ModelConfig
 from training.model.cache import KeyValue
-from training.model.parts import bias_or_zeros, hooked
-from training.model.rotary import rotary_tables, rotate
+from training.model.parts import bias_or_zeros, hooked, plus_bias
+from training.model.rotary import cached_tables, rotate
 
 
 class Attention(nn.Module):
@@ -64,7 +64,7 @@ class Attention(nn.Module):
 
     def out(self, z: Float[Tensor, "batch queries head d_head"]) -> Float[Tensor, "batch queries d_model"]:
         """What the heads write to the residual stream together."""
-        return z.flatten(2) @ self.W_O.flatten(0, 1) + self.b_O
+        return plus_bias(z.flatten(2) @ self.W_O.flatten(0, 1), self.b_O)
 
     def _fast(self, x: Tensor, past: KeyValue | None, first: int) -> Tensor:
         """z by fused attention. [batch, queries, head, d_head]"""
@@ -73,12 +73,12 @@ class Attention(nn.Module):
         qkv = x @ weight
         if config.biases != "none":
             qkv = qkv + torch.cat((self.b_Q, self.b_K, self.b_V)).flatten()
-        counts = (config.n_heads, config.n_key_value_heads, config.n_key_value_heads)
-        q, k, v = qkv.unflatten(2, (sum(counts), config.d_head)).split(counts, dim=2)
+        heads, groups = config.n_heads, config.n_key_value_heads
+        qk, v = qkv.unflatten(2, (heads + 2 * groups, config.d_head)).split((heads + groups, groups), dim=2)
         start = past.length if past else 0
         if config.positions == "rotary":
-            tables = self._tables(x, start)
-            q, k = rotate(q, tables), rotate(k, tables)
+            qk = rotate(qk, self._tables(x, start))
+        q, k = qk.split((heads, groups), dim=2)
         if config.temperature == "log_n":
             q = q * self._log_n(x, start)[:, None, None]
         if past is not None:
@@ -113,8 +113,8 @@ class Attention(nn.Module):
         return x if shared == 1 else x.repeat_interleave(shared, dim=2)
 
     def _tables(self, x: Tensor, start: int) -> tuple[Tensor, Tensor]:
-        positions = torch.arange(start, start + x.shape[1])
-        return rotary_tables(positions, d_head=self.config.d_head, base=self.config.rotary_base, like=x)
+        c = self.config
+        return cached_tables(start, start + x.shape[1], c.d_head, c.rotary_base, x.device, x.dtype)
 
     def _log_n(self, x: Tensor, start: int) -> Tensor:
         """beta * ln(n) for each query, which attends to itself and everything before it. [pos]"""

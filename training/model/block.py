@@ -12,7 +12,7 @@ from training.config import ModelConfig
 from training.model.attention import Attention
 from training.model.cache import KeyValue
 from training.model.norm import Norm
-from training.model.parts import bias_or_zeros
+from training.model.parts import bias_or_zeros, plus_bias
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
 
@@ -33,12 +33,12 @@ class MLP(nn.Module):
             self.hook_pre_linear = HookPoint()  # [batch, pos, d_mlp]
 
     def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        linear = x @ self.W_in + self.b_in
+        linear = plus_bias(x @ self.W_in, self.b_in)
         if not self.gated:
             post = self.act(self.hook_pre(linear))
         else:
             post = self.act(self.hook_pre(x @ self.W_gate)) * self.hook_pre_linear(linear)
-        return self.hook_post(post) @ self.W_out + self.b_out
+        return plus_bias(self.hook_post(post) @ self.W_out, self.b_out)
 
 
 class Block(nn.Module):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tasks import InvalidValueError
 from training.config import ModelConfig
-from training.model.parts import bias_or_zeros
+from training.model.parts import bias_or_zeros, plus_bias
 
 
 class Embed(nn.Module):
@@ -50,7 +50,7 @@ class Unembed(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch d_model"], *, task: int = 0) -> Float[Tensor, "*batch vocab"]:
         if self.task_heads == 1:
-            return x @ self.W_U + self.b_U
+            return plus_bias(x @ self.W_U, self.b_U)
         return x @ self.W_U[task] + self.b_U[task]
 
 
@@ -70,4 +70,4 @@ class TiedUnembed(nn.Module):
         return self._embed.W_E.T
 
     def forward(self, x: Float[Tensor, "*batch d_model"], *, task: int = 0) -> Float[Tensor, "*batch vocab"]:
-        return x @ self.W_U + self.b_U
+        return plus_bias(x @ self.W_U, self.b_U)

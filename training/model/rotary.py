@@ -1,5 +1,7 @@
 """Rotary position embedding (Su et al. 2021), in the half-split layout of Llama and TransformerLens."""
 
+from functools import lru_cache
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -22,6 +24,16 @@ def rotary_tables(
     half = torch.arange(0, d_head, 2, device=like.device, dtype=torch.float64) / d_head
     angles = positions.to(like.device, torch.float64)[:, None] * base**-half
     return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
+
+
+@lru_cache(maxsize=256)
+def cached_tables(
+    start: int, stop: int, d_head: int, base: float, device: torch.device, dtype: torch.dtype
+) -> tuple[Float[Tensor, "pos half"], Float[Tensor, "pos half"]]:
+    """The tables of positions start..stop - 1, which all layers and the batches of equal length share."""
+    with torch.inference_mode(mode=False):  # made during inference, they must serve training too
+        like = torch.empty(0, device=device, dtype=dtype)
+        return rotary_tables(torch.arange(start, stop), d_head=d_head, base=base, like=like)
 
 
 def rotate(
