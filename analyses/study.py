@@ -73,6 +73,11 @@ class Study:
         marked = {self.group.main.max_length, self.transfer_length, self.group.auxiliary_length}
         return sorted({*range(1, longest + 1, max(1, longest // 12)), *marked})
 
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions that the group has: no `control` without control tasks."""
+        return CONDITIONS if self.group.controls else CONDITIONS[:2]
+
     def members(self, condition: str) -> tuple[Member, ...]:
         """The tasks that the model of a condition is trained on."""
         return {
@@ -88,7 +93,7 @@ class Study:
             condition: self.preset.train_config(
                 self.members(condition), vocabulary=self.group.vocabulary, seed=self.seed
             )
-            for condition in CONDITIONS
+            for condition in self.conditions
         }
 
     @property
@@ -125,7 +130,7 @@ class Study:
                 )
         write_json(folder / STUDY, about)
         train_many(jobs, workers=workers, on_progress=on_progress)
-        return {condition: load_run(folder / condition) for condition in CONDITIONS}
+        return {condition: load_run(folder / condition) for condition in self.conditions}
 
     def measure(
         self, folder: Path, runs: dict[str, Run], *, command: str, on_stage: Callable[[str], object] = lambda _: None
@@ -133,7 +138,7 @@ class Study:
         """Measures what the three models do; what was measured before is read from `folder/results`."""
         results = folder / "results"
         on_stage("accuracy by length")
-        accuracy = pd.concat([self._accuracy(results, runs[c], c) for c in CONDITIONS], ignore_index=True)
+        accuracy = pd.concat([self._accuracy(results, runs[c], c) for c in self.conditions], ignore_index=True)
         training = pd.concat([run.metrics.assign(condition=c) for c, run in runs.items()], ignore_index=True)
         on_stage("ablating every head")
         run = runs["auxiliary"]

@@ -1,8 +1,10 @@
 """Peak memory of a piece of work, exact and the same on every run: from torch's record of its allocations."""
 
 import json
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 
@@ -11,12 +13,24 @@ from torch.profiler import ProfilerActivity, profile
 
 def peak_bytes(work: Callable[[], object]) -> int:
     """The most bytes that tensors held at one time during the work, beyond those held before it."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        work()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "trace.json"
-        recorded.export_chrome_trace(str(path))
-        events = json.loads(path.read_text())["traceEvents"]
-    changes = [event for event in events if event.get("name") == "[memory]"]
-    changes.sort(key=lambda event: event["ts"])
+        trace = Path(folder) / "trace.json"
+        with quiet_profiler(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+            work()
+        recorded.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text())["traceEvents"]
+    changes = sorted((event for event in events if event.get("name") == "[memory]"), key=lambda event: event["ts"])
     return max(accumulate((event["args"]["Bytes"] for event in changes), initial=0))
+
+
+@contextmanager
+def quiet_profiler() -> Iterator[None]:
+    """Keeps the profiler's own notes, which it writes past Python, off the terminal."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

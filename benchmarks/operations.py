@@ -3,10 +3,10 @@
 from training import ModelConfig
 
 FORMULA = (
-    "2 per multiply-add, matrix products and attention only, of the tokens that exist (no padding) and of what the "
-    "result needs: the last layer's queries, output map, MLP and the unembedding at scored positions only; training is "
-    "three forward passes; an ablation map is one clean pass, plus for each head its own product with W_O and everything "
-    "behind it"
+    "2 per multiply-add; matrix products and attention only; of the tokens that exist (no padding) and of what the "
+    "result needs: the last layer's queries, output map and MLP and the unembedding at scored positions only; training "
+    "is three forward passes; an ablation map is one clean pass, plus for each head its own product with W_O and "
+    "everything behind it"
 )
 
 

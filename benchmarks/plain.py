@@ -1,5 +1,8 @@
 """The plain PyTorch peer: a nanoGPT-style model of the same family, with fused attention and nothing to hook."""
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -61,16 +64,17 @@ class PlainModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.wte = nn.Embedding(config.d_vocab, config.d_model)
-        self.blocks = nn.ModuleList(PlainBlock(config) for _ in range(config.n_layers))
+        blocks = nn.ModuleList(PlainBlock(config) for _ in range(config.n_layers))
+        self.blocks = cast("Sequence[PlainBlock]", blocks)
         self.ln_f = nn.RMSNorm(config.d_model, eps=config.norm_eps)
         self.lm_head = nn.Linear(config.d_model, config.d_vocab, bias=False)
         frequencies = config.rotary_base ** -(torch.arange(0, config.d_head, 2, dtype=torch.float64) / config.d_head)
         angles = torch.arange(N_CTX, dtype=torch.float64)[:, None] * frequencies
-        self.register_buffer("cos", angles.cos().float(), persistent=False)
-        self.register_buffer("sin", angles.sin().float(), persistent=False)
+        self.cos = nn.Buffer(angles.cos().float(), persistent=False)
+        self.sin = nn.Buffer(angles.sin().float(), persistent=False)
 
     def forward(self, tokens: Tensor, *, ablate: Ablate | None = None, z: list[Tensor] | None = None) -> Tensor:
-        """Logits [batch, pos, vocab], with one head's output exchanged; every layer's z is appended to the list given."""
+        """Logits [batch, pos, vocab], with one head's output exchanged; every layer's z is appended to the list."""
         x = self.wte(tokens)
         tables = (self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]])
         for layer, block in enumerate(self.blocks):
@@ -87,7 +91,8 @@ def _rotate(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
 @torch.no_grad()
 def plain_model(model: HookedTransformer) -> PlainModel:
     """The plain model with the same weights as ours."""
-    plain = PlainModel(model.config)
+    with torch.random.fork_rng(devices=[]):  # the layers draw weights from the global generator when made
+        plain = PlainModel(model.config)
     plain.wte.weight.copy_(model.W_E)
     plain.lm_head.weight.copy_(model.W_U.T)
     plain.ln_f.weight.copy_(model.ln_final.w)

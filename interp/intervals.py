@@ -38,7 +38,7 @@ def wilson(accuracy: float, n: int | float) -> Estimate:
     square = Z95 * Z95
     centre = (accuracy + square / (2 * n)) / (1 + square / n)
     spread = Z95 / (1 + square / n) * math.sqrt(accuracy * (1 - accuracy) / n + square / (4 * n * n))
-    return Estimate(accuracy, max(0.0, centre - spread), min(1.0, centre + spread))
+    return Estimate(accuracy, min(accuracy, max(0.0, centre - spread)), max(accuracy, min(1.0, centre + spread)))
 
 
 def newcombe(first: Estimate, second: Estimate) -> Estimate:

@@ -37,7 +37,7 @@ def write_page(results: StudyResults, path: Path) -> Path:
 
     Args:
         results: What the study found.
-        path: Where to write; the folder must exist, an older page is replaced.
+        path: Where to write; a missing folder is made, an older page is replaced.
 
     Returns:
         `path`.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analyses.study import CONDITIONS, Study
+from analyses.study import Study
 from analyses.study_results import StudyResults
 from interp.console import Monitor, say, show
 from interp.page import write_page
@@ -29,12 +29,14 @@ def run_study(study: Study, folder: Path, *, workers: int, command: str) -> Stud
 def headline_table(results: StudyResults) -> pd.DataFrame:
     """The main task's accuracy for each condition at its own, the transfer and the auxiliary's longest length."""
     table = results.accuracy[results.accuracy["task"] == results.main]
+    labels = {
+        "auxiliary": f"with {', '.join(results.auxiliaries)}",
+        "alone": "alone",
+        "control": f"with {', '.join(results.controls)} (control)",
+    }
     rows = []
-    for condition in CONDITIONS:
-        row = {
-            "condition": {"auxiliary": f"with {', '.join(results.auxiliaries)}", "alone": "alone"}.get(condition, "")
-        }
-        row["condition"] = row["condition"] or f"with {', '.join(results.controls)} (control)"
+    for condition in dict.fromkeys(table["condition"]):
+        row = {"condition": labels[condition]}
         for length in _headline(results):
             at = table[(table["condition"] == condition) & (table["length"] == length)].set_index("weights")["accuracy"]
             row[f"{results.main} at {length}"] = f"{at['averaged']:.3f} ({at['raw']:.3f})"

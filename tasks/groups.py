@@ -36,7 +36,8 @@ class Group:
         name: The group's name.
         main: The main task at its short lengths.
         auxiliaries: Related tasks at long lengths.
-        controls: Unrelated tasks at the same long lengths, taking the auxiliaries' place in the control condition.
+        controls: Unrelated tasks at the same long lengths, taking the auxiliaries' place in the control condition; none
+            if the group itself is a control.
         source: Where the group comes from.
 
     Raises:
@@ -99,13 +100,13 @@ _GROUPS = {
             main=_letters("shift", 10),
             auxiliaries=(_letters("copy", 20),),
             controls=(_letters("reverse", 20),),
-            source="ours, CPU-sized: both tasks read the letter at one fixed distance back",
+            source="ours, CPU-sized: both tasks read the letter as far back as the word is long",
         ),
         Group(
             name="reverse+shift",
             main=_letters("shift", 10),
             auxiliaries=(_letters("reverse", 20),),
-            controls=(_letters("copy", 20),),
+            controls=(),
             source="the control of copy+shift as a group: no shared position rule, so no transfer is expected",
         ),
         Group(

@@ -37,23 +37,25 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
 
 @dataclass(frozen=True)
 class AveragedWeights:
-    """An exponential moving average of a model's weights.
+    """An exponential moving average of a model's weights (`present`, which the optimiser changes in place).
 
     After step t (from 0) average <- d * average + (1 - d) * weights, with d = min(decay, (1 + t) / (10 + t)), so that
     the first weights are soon forgotten.
     """
 
     weights: dict[str, Tensor]
+    present: tuple[Tensor, ...]
     decay: float
 
     @classmethod
     def of(cls, model: nn.Module, *, decay: float) -> "AveragedWeights":
         """Starts the average at the model's present weights."""
-        return cls({name: weight.detach().clone() for name, weight in model.named_parameters()}, decay)
+        present = dict(model.named_parameters())
+        weights = {name: weight.detach().clone() for name, weight in present.items()}
+        return cls(weights, tuple(present.values()), decay)
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Takes in the weights after a step."""
+    def update(self, step: int) -> None:
+        """Takes in the model's weights after a step."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        present = dict(model.named_parameters())
-        torch._foreach_lerp_(list(self.weights.values()), [present[name] for name in self.weights], 1 - decay)
+        torch._foreach_lerp_(list(self.weights.values()), self.present, 1 - decay)

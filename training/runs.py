@@ -121,6 +121,21 @@ class Run:
             InvalidValueError: No checkpoint of that step.
             BrokenRunError: The checkpoint is damaged, or does not fit the configuration.
         """
+        path = self._checkpoint(step, weights)
+        model = fresh_model(self.config)
+        load_weights(model, read_tensors(path), path)
+        return model.eval()
+
+    def digest(self, step: int | None = None, *, weights: Weights = "averaged") -> str:
+        """A digest of the weights of a step, for keys of results.
+
+        Raises:
+            InvalidValueError: No checkpoint of that step.
+            BrokenRunError: The checkpoint is missing.
+        """
+        return hashlib.sha256(self._checkpoint(step, weights).read_bytes()).hexdigest()[:16]
+
+    def _checkpoint(self, step: int | None, weights: Weights) -> Path:
         steps = self.steps
         if not steps:
             raise BrokenRunError(f"run {self.name!r} has no checkpoint; {AGAIN}")
@@ -129,14 +144,9 @@ class Run:
                 f"run {self.name!r} has no checkpoint of step {step}; it has {', '.join(map(str, steps))}"
             )
         path = checkpoint_path(self.path, steps[-1] if step is None else step, weights)
-        model = fresh_model(self.config)
-        load_weights(model, read_tensors(path), path)
-        return model.eval()
-
-    def digest(self, step: int | None = None, *, weights: Weights = "averaged") -> str:
-        """A digest of the weights of a step, for keys of results."""
-        path = checkpoint_path(self.path, self.steps[-1] if step is None else step, weights)
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        if not path.is_file():
+            raise BrokenRunError(f"{str(path)!r} is missing: the run is not whole; {AGAIN}")
+        return path
 
 
 def fresh_model(config: TrainConfig) -> HookedTransformer:
@@ -195,14 +205,18 @@ def _newest(root: Path) -> Path:
 
 
 def _named(name: str | Path, root: Path) -> Path:
+    places = (Path(name), root / name)
     try:
-        for folder in (Path(name), root / name):
-            if folder.name.endswith(PARTIAL) or (
-                not folder.is_dir() and folder.with_name(folder.name + PARTIAL).is_dir()
-            ):
+        for folder in places:
+            if folder.name.endswith(PARTIAL) and folder.is_dir():
+                raise _unfinished(str(name))
+            if (folder / "config.json").is_file() or (folder / STUDY).is_file():
+                return folder
+        for folder in places:
+            if folder.name and folder.with_name(folder.name + PARTIAL).is_dir():
                 raise _unfinished(str(name))
             if folder.is_dir():
-                return folder
+                raise BrokenRunError(f"{str(folder)!r} holds no run: config.json is missing; {_listing(root)}")
     except OSError as error:
         raise BrokenRunError(f"run {str(name)!r} cannot be read: {error.strerror or error}; {_listing(root)}") from None
     raise unknown_name("run", str(name), list_runs(root), listing=_listing(root))

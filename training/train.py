@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -178,7 +179,7 @@ class _Training:
             group["lr"] = learning_rate(step, optimizer)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.averaged.update(self.model, step)
+        self.averaged.update(step)
         return losses, norm
 
     def _keep(self, norm: Tensor) -> None:
@@ -283,6 +284,7 @@ def _alone(partial: Path) -> Generator[None, None, None]:
     held = FileLock(lock, timeout=0)
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=partial.parent).close()  # where this fails, the lock would look taken
         held.acquire()
     except Timeout:
         raise BrokenRunError(

@@ -33,7 +33,7 @@ def _list(output: Output) -> None:
         for name in list_groups():
             group = get_group(name)
             parts = [f"{member.task.name} 1..{member.max_length}" for member in (group.main, *group.auxiliaries)]
-            controls = ", ".join(member.task.name for member in group.controls)
+            controls = ", ".join(member.task.name for member in group.controls) or "none (it is one)"
             say(f"group {name}: main {parts[0]} with {', '.join(parts[1:])}; control {controls}")
 
 

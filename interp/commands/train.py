@@ -35,11 +35,14 @@ def train(
     """
     from analyses.study import Study
     from interp.groups import chosen_group
+    from tasks import InvalidValueError
     from training import load_preset
     from training import train as train_run
     from training.runs import ROOT
 
     chosen = chosen_group(group, main_length, auxiliary_length)
+    if condition == "control" and not chosen.controls:
+        raise InvalidValueError(f"group {group!r} has no control tasks; allowed conditions are auxiliary and alone")
     study = Study(chosen, load_preset(preset).override(set_), seed=seed)
     path = ROOT / (name or f"{group.replace('/', '-')}-{condition}-{Path(preset).stem}-seed{seed}")
     monitor = Monitor()

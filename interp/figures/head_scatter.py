@@ -102,7 +102,7 @@ def _annotations(main: HeadMap, auxiliary: HeadMap, low: float, high: float) -> 
 
 
 def _fractions(points: list[tuple[float, float]], low: float, high: float) -> list[tuple[float, float]]:
-    return [((x - low) / (high - low), (y - low) / (high - low)) for x, y in points]
+    return [(float((x - low) / (high - low)), float((y - low) / (high - low))) for x, y in points]
 
 
 def _annotation(label: Label, low: float, high: float) -> dict[str, Any]:

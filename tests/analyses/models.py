@@ -1,14 +1,27 @@
-"""Models and maps for the analysis tests: one with weights set by hand, random ones, and effects made of numbers."""
+"""What the analysis tests share: a model set by hand, random ones, effects made of numbers, a tiny study."""
 
 from collections.abc import Sequence
 
 import torch
 
 from analyses import Head, HeadEffects, get_metric
-from tasks import Batch, Vocabulary
-from training import HookedTransformer, ModelConfig
+from analyses.study import Study
+from tasks import Batch, Vocabulary, get_group
+from training import HookedTransformer, ModelConfig, Preset
 
 CONSTANT = 2.0**14
+
+# A study that takes seconds; `conftest.tiny_study` is its folder.
+PRESET = Preset(
+    "tiny",
+    {
+        "model": {"n_layers": 1, "n_heads": 4, "d_model": 16, "d_mlp": 16},
+        "optimizer": {"steps": 20, "batch_size": 8, "warmup": 2},
+        "measure": {"checkpoints": 2, "lengths": [3, 6], "n": 8},
+    },
+)
+GROUP = get_group("copy+shift").with_lengths(main=3, auxiliary=6)
+STUDY = Study(GROUP, PRESET, n=16)
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -112,7 +112,7 @@ def p_values(*, shared_layers: float, draws: int = 300) -> pd.DataFrame:
         layers = shared_layers * random.normal(size=4).repeat(4)
         first, second = (one_map(layers + random.normal(size=16)) for _ in range(2))
         tables.append(overlap(first, second, generator=seeded(draw)))
-    return pd.concat(tables).set_index(["measure", "null"])["p"]  # pyright: ignore[reportReturnType]
+    return pd.concat(tables).set_index(["measure", "null"])["p"]
 
 
 def assert_uniform(p: np.ndarray) -> None:
@@ -167,8 +167,8 @@ SECOND = np.array([1.0, 1.5, 0, 1, -2, 1, 1.5, -1])
 def test_intervals_cover_the_truth_about_as_often_as_they_say(resample: Literal["together", "separately"]) -> None:
     # 100 examples whose effects scatter by 1 around the true maps; on matched prompts mostly in common.
     truth = {
-        "mean_absolute_difference": np.abs(FIRST - SECOND).mean(),
-        "cosine": FIRST @ SECOND / np.linalg.norm(FIRST) / np.linalg.norm(SECOND),
+        "mean_absolute_difference": float(np.abs(FIRST - SECOND).mean()),
+        "cosine": float(FIRST @ SECOND / np.linalg.norm(FIRST) / np.linalg.norm(SECOND)),
     }
     random = np.random.default_rng(0)
     overlap = HeadOverlap(permutations=1, bootstraps=200, resample=resample)
@@ -182,8 +182,8 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(resample: Literal[
         )
         table = overlap(first, second, generator=seeded(draw)).drop_duplicates("measure").set_index("measure")
         for measure, value in truth.items():
-            low, high = table.loc[measure, ["low", "high"]]
-            covered[measure] += low <= value <= high
+            low, high = (float(table[end].at[measure]) for end in ("low", "high"))
+            covered[measure] += int(low <= value <= high)
     assert all(0.88 <= count / 200 <= 0.99 for count in covered.values()), covered
 
 

@@ -14,47 +14,27 @@ from analyses.overlap import COLUMNS as OVERLAP_COLUMNS
 from analyses.study import CONDITIONS, METRICS, Study, open_study
 from analyses.study_results import StudyResults
 from tasks import BrokenRunError, Group, InvalidValueError, UnknownNameError, get_group
+from tests.analyses.models import GROUP, PRESET, STUDY
 from training import Preset, Progress, Run, load_run, named_generator, train
-from training.files import read_json, write_json
-
-PRESET = Preset(
-    "tiny",
-    {
-        "model": {"n_layers": 1, "n_heads": 4, "d_model": 16, "d_mlp": 16},
-        "optimizer": {"steps": 20, "batch_size": 8, "warmup": 2},
-        "measure": {"checkpoints": 2, "lengths": [3, 6], "n": 8},
-    },
-)
-GROUP = get_group("copy+shift").with_lengths(main=3, auxiliary=6)
-STUDY = Study(GROUP, PRESET, n=16)
+from training.files import AGAIN, read_json, write_json
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study's folder with its three runs, trained in this process."""
-    folder = tmp_path_factory.mktemp("study") / "tiny"
-    for condition in CONDITIONS:
-        train(STUDY.configs[condition], folder / condition)
-    STUDY.train(folder, workers=1)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def measured(trained: Path) -> StudyResults:
-    return STUDY.measure(trained, runs_of(trained), command="interp study copy+shift")
+def measured(tiny_study: Path) -> StudyResults:
+    return STUDY.measure(tiny_study, runs_of(tiny_study), command="interp study copy+shift")
 
 
 @pytest.fixture
-def copied(trained: Path, measured: StudyResults, tmp_path: Path) -> Path:
+def copied(tiny_study: Path, measured: StudyResults, tmp_path: Path) -> Path:
     """A copy of the measured study's folder, to be changed."""
-    return Path(shutil.copytree(trained, tmp_path / "tiny"))
+    return Path(shutil.copytree(tiny_study, tmp_path / "tiny"))
 
 
 def runs_of(folder: Path) -> dict[str, Run]:
     return {condition: load_run(folder / condition) for condition in CONDITIONS}
 
 
-# -------------------------------------------------------------------------------------------------------------- the plan
+# ------------------------------------------------------------------------------------------------------------- the plan
 def test_lengths_reach_a_quarter_beyond_the_auxiliaries() -> None:
     assert (STUDY.transfer_length, STUDY.lengths) == (4, [1, 2, 3, 4, 5, 6, 7, 8])
     larger = Study(get_group("copy+shift"), PRESET)  # 10 and 20
@@ -79,27 +59,27 @@ def test_all_tasks_of_a_study_read_the_same_prompts(group: str) -> None:
     assert all(other == words[0] for other in words[1:])
 
 
-# --------------------------------------------------------------------------------------------------------------- training
-def test_folder_holds_the_study_and_a_run_for_each_condition(trained: Path) -> None:
-    assert read_json(trained / "study.json") == STUDY.about
-    assert {c: run.config for c, run in runs_of(trained).items()} == STUDY.configs
-    assert load_run(trained).path == trained / "auxiliary"
+# ------------------------------------------------------------------------------------------------------------- training
+def test_folder_holds_the_study_and_a_run_for_each_condition(tiny_study: Path) -> None:
+    assert read_json(tiny_study / "study.json") == STUDY.about
+    assert {c: run.config for c, run in runs_of(tiny_study).items()} == STUDY.configs
+    assert load_run(tiny_study).path == tiny_study / "auxiliary"
 
 
-def test_finished_runs_are_found_and_reported_whole(trained: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")}
+def test_finished_runs_are_found_and_reported_whole(tiny_study: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in tiny_study.rglob("*.safetensors")}
     seen: list[tuple[str, int, int]] = []
-    runs = STUDY.train(trained, workers=1, on_progress=lambda name, at: seen.append((name, at.step, at.steps)))
+    runs = STUDY.train(tiny_study, workers=1, on_progress=lambda name, at: seen.append((name, at.step, at.steps)))
     assert list(runs) == list(CONDITIONS)
     assert seen == [(condition, 20, 20) for condition in CONDITIONS]
-    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*.safetensors")} == before
+    assert {path: path.stat().st_mtime_ns for path in tiny_study.rglob("*.safetensors")} == before
 
 
 @pytest.mark.slow
-def test_interrupted_study_goes_on_where_it_stopped(trained: Path, tmp_path: Path) -> None:
+def test_interrupted_study_goes_on_where_it_stopped(tiny_study: Path, tmp_path: Path) -> None:
     # `auxiliary` is finished, `alone` was interrupted after its checkpoint at step 10, `control` has not begun.
     folder = tmp_path / "tiny"
-    shutil.copytree(trained / "auxiliary", folder / "auxiliary")
+    shutil.copytree(tiny_study / "auxiliary", folder / "auxiliary")
 
     def interrupt(progress: Progress) -> None:
         if progress.step == 15:
@@ -109,13 +89,13 @@ def test_interrupted_study_goes_on_where_it_stopped(trained: Path, tmp_path: Pat
         train(STUDY.configs["alone"], folder / "alone", on_step=interrupt)
     assert (folder / "alone.partial").is_dir()
     seen: list[tuple[str, int]] = []
-    runs = STUDY.train(folder, workers=2, on_progress=lambda name, at: seen.append((name, at.step)))
+    runs = STUDY.train(folder, workers=1, on_progress=lambda name, at: seen.append((name, at.step)))
     # A worker reports every ten steps.
     assert sorted(seen) == [("alone", 20), ("auxiliary", 20), ("control", 10), ("control", 20)]
     assert not (folder / "alone.partial").exists()
     for condition, run in runs.items():
         assert run.steps == [10, 20]
-        uninterrupted, model = load_run(trained / condition).model(), run.model()
+        uninterrupted, model = load_run(tiny_study / condition).model(), run.model()
         for name, weight in model.named_parameters():
             torch.testing.assert_close(weight, uninterrupted.get_parameter(name))
 
@@ -130,7 +110,7 @@ def test_error_of_a_worker_is_raised(tmp_path: Path) -> None:
     assert not (tmp_path / "wild" / "control").exists()
 
 
-# -------------------------------------------------------------------------------------------------------------- measuring
+# ------------------------------------------------------------------------------------------------------------ measuring
 def test_accuracy_of_every_condition_weights_task_and_length(measured: StudyResults) -> None:
     table = measured.accuracy
     assert list(table.columns) == [
@@ -143,7 +123,7 @@ def test_accuracy_of_every_condition_weights_task_and_length(measured: StudyResu
     assert (table["n"] == 16).all()
 
 
-def test_maps_of_every_task_in_every_metric(trained: Path, measured: StudyResults) -> None:
+def test_maps_of_every_task_in_every_metric(tiny_study: Path, measured: StudyResults) -> None:
     table = measured.ablation
     assert list(table.columns) == ABLATION_COLUMNS
     assert table.groupby(["task", "metric"], sort=False).size().to_dict() == {
@@ -152,7 +132,7 @@ def test_maps_of_every_task_in_every_metric(trained: Path, measured: StudyResult
     assert (table["length"] == 4).all()
     assert (table["n"] == 8).all()
     # The same as asking directly, with the generator that the tasks share.
-    run = load_run(trained / "auxiliary")
+    run = load_run(tiny_study / "auxiliary")
     direct = HeadAblation(metric="nll")(
         run.model(), run.task("copy"), length=4, n=8, generator=named_generator(0, "ablation")
     )
@@ -191,7 +171,7 @@ def test_attention_examples_are_matched_prompts(measured: StudyResults) -> None:
         assert len(main.tokens) == len(main.pattern) == 8
 
 
-# ------------------------------------------------------------------------------------------------------ results are reused
+# --------------------------------------------------------------------------------------------------- results are reused
 def assert_same_results(one: StudyResults, other: StudyResults) -> None:
     for name, value in vars(one).items():
         if isinstance(value, pd.DataFrame):
@@ -235,10 +215,10 @@ def test_results_of_other_weights_are_not_taken(copied: Path) -> None:
     ]
 
 
-# ----------------------------------------------------------------------------------------------------------------- opening
-def test_open_study_makes_the_study_again(trained: Path) -> None:
-    assert open_study(trained) == STUDY
-    assert open_study(trained).configs == STUDY.configs
+# -------------------------------------------------------------------------------------------------------------- opening
+def test_open_study_makes_the_study_again(tiny_study: Path) -> None:
+    assert open_study(tiny_study) == STUDY
+    assert open_study(tiny_study).configs == STUDY.configs
 
 
 @pytest.mark.parametrize(
@@ -251,13 +231,13 @@ def test_open_study_makes_the_study_again(trained: Path) -> None:
          "group is copy+shift there, reverse+shift here"),
     ],
 )  # fmt: skip
-def test_folder_of_another_study_is_refused(trained: Path, other: Study, difference: str) -> None:
+def test_folder_of_another_study_is_refused(tiny_study: Path, other: Study, difference: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
-        other.train(trained, workers=1)
+        other.train(tiny_study, workers=1)
     assert str(caught.value) == (
-        f"{str(trained)!r} holds another study ({difference}); choose another name, or remove that folder"
+        f"{str(tiny_study)!r} holds another study ({difference}); choose another name, or remove that folder"
     )
-    assert read_json(trained / "study.json") == STUDY.about
+    assert read_json(tiny_study / "study.json") == STUDY.about
 
 
 @pytest.mark.parametrize(
@@ -282,7 +262,7 @@ def test_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BrokenRunError) as caught:
         open_study(tmp_path)
     file = str(tmp_path / "study.json")
-    assert str(caught.value) == f"{file!r} is missing: the run is not whole; remove the folder, or train it again"
+    assert str(caught.value) == f"{file!r} is missing: the run is not whole; {AGAIN}"
 
 
 def test_study_of_a_group_that_is_gone_is_refused(tmp_path: Path) -> None:
@@ -310,7 +290,5 @@ def test_study_that_cannot_be_measured_is_refused_before_training(
 
 
 def test_misspelt_key_of_the_preset_is_refused_before_training() -> None:
-    with pytest.raises(
-        UnknownNameError, match="^unknown config key 'stepz'; did you mean 'steps'\\? the keys there are"
-    ):
+    with pytest.raises(UnknownNameError, match="^unknown config key 'stepz'; did you mean 'steps'\\? "):
         Study(GROUP, PRESET.override(["optimizer.stepz=3"]))

@@ -17,6 +17,7 @@ from interp.intervals import UNDEFINED, newcombe, wilson
 from interp.overlap_words import correction_note, estimate_sentence, null_sentence, overlap_headline, overlap_words
 from interp.page import render_page, rich, script_json, write_page
 from interp.verdict import percent, points, quoted, verdict
+from tasks import InvalidValueError
 from tests.interp.page_fixtures import MadeUp, study_results
 
 HOSTILE = MadeUp(
@@ -359,14 +360,15 @@ def test_a_failed_write_leaves_the_old_page_and_nothing_else(tmp_path: Path, mon
         raise OSError("no space left")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(InvalidValueError, match="report.html': no space left; choose another place"):
         write_page(study_results(MadeUp()), path)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report.html", "old")]
 
 
-def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        write_page(study_results(MadeUp()), tmp_path / "nowhere" / "report.html")
+def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.html"
+    assert write_page(study_results(MadeUp()), path) == path
+    assert path.is_file()
 
 
 def _without_libraries(page: str) -> str:

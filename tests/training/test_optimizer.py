@@ -47,7 +47,7 @@ def test_average_by_hand() -> None:
     for step, value, expected in ((0, 11.0, 10.0), (1, 0.0, 1.5)):
         with torch.no_grad():
             model.W_x[0, 0] = value
-        averaged.update(model, step)
+        averaged.update(step)
         assert averaged.weights["W_x"][0, 0].item() == pytest.approx(expected)
     assert averaged.weights["b_x"].tolist() == [[0.5, 3.0]]
     assert not averaged.weights["W_x"].requires_grad

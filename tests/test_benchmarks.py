@@ -1,0 +1,148 @@
+"""Before their speed is compared: every peer computes the same thing as ours, and the counts are right."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmarks import operations
+from benchmarks.__main__ import bench
+from benchmarks.ablation_row import LARGE_WEIGHTS, ablation_maps, check_equal, sample_batches
+from benchmarks.memory import peak_bytes
+from benchmarks.plain import plain_model
+from benchmarks.rounds import Contender, Rounds, Spread, run_rounds
+from benchmarks.shapes import TASKS, Shape
+from benchmarks.training_row import padded_batch, padded_loop, training_steps
+from tasks import InvalidValueError
+from training import ModelConfig, OptimizerConfig, TrainConfig
+from training.interop import to_transformer_lens
+
+# TransformerLens' bridge warns about options that it looks for and a native model does not have.
+pytestmark = pytest.mark.filterwarnings("ignore:::transformer_lens")
+
+TINY = Shape(2, 2, 8, batch_size=6, examples=5)
+
+
+def test_shapes_are_read_or_refused_with_the_form_that_is_needed() -> None:
+    assert Shape.parse("6/6/384") == Shape(6, 6, 384, batch_size=32, examples=16)
+    assert str(Shape.parse("2/4/64")) == "2/4/64"
+    with pytest.raises(InvalidValueError, match=r"shape '2x4' is not of the form 'layers/heads/d_model'"):
+        Shape.parse("2x4")
+
+
+def test_the_padded_batch_holds_the_examples_of_our_step() -> None:
+    batch = padded_batch(TINY.config(), 3)
+    assert len(batch) == 6
+    markers = {member.task.vocabulary.index[member.task.marker] for member in TASKS}
+    assert set(batch.tokens[:, 0].tolist()) <= markers
+
+
+def test_peers_hold_our_weights() -> None:
+    model = TINY.model(initializer_range=LARGE_WEIGHTS)
+    tokens = padded_batch(TINY.config(), 0).inputs
+    with torch.no_grad():
+        wanted = model(tokens)
+        for peer in (plain_model(model), to_transformer_lens(model)):
+            torch.testing.assert_close(peer(tokens), wanted, rtol=0, atol=1e-5)
+
+
+def test_training_steps_lose_the_same() -> None:
+    """The plain loop follows ours for several steps; TransformerLens' also trains biases, so only its first is ours."""
+    steps = training_steps(TINY.config(initializer_range=LARGE_WEIGHTS))
+    losses = {name: torch.stack([step(number) for number in range(4)]) for name, step in steps.items()}
+    torch.testing.assert_close(losses["plain PyTorch"], losses["ours"], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(losses["TransformerLens"][0], losses["ours"][0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(losses["TransformerLens"], losses["ours"], rtol=1e-2, atol=0)
+    assert losses["ours"].unique().numel() == 4
+
+
+def test_without_its_biases_the_bridge_trains_as_the_plain_model_does() -> None:
+    config = TINY.config(initializer_range=LARGE_WEIGHTS)
+    model = TINY.model(initializer_range=LARGE_WEIGHTS)
+    bridge = to_transformer_lens(model)
+    for name, parameter in bridge.named_parameters():
+        parameter.requires_grad_(not name.endswith("bias"))
+    losses = [_losses(peer, config) for peer in (bridge, plain_model(model))]
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-5, atol=1e-5)
+
+
+def _losses(peer: nn.Module, config: TrainConfig) -> Tensor:
+    step = padded_loop(peer, config)
+    return torch.stack([step(number) for number in range(4)])
+
+
+def test_ablation_maps_agree_and_a_wrong_one_is_found() -> None:
+    maps = ablation_maps(TINY.model(initializer_range=0.5))
+    batches = sample_batches(5)
+    check_equal(maps, batches)
+    effects = maps["ours"](batches[0], "nll")
+    assert effects.shape == (4, 5)
+    assert effects.abs().min() > 1e-4  # the comparison is not one of zeros
+    wrong = {**maps, "wrong": lambda batch, metric: maps["ours"](batch, metric).roll(1, dims=0)}
+    with pytest.raises(RuntimeError, match=r"effects \(nll\) of wrong and ours differ by"):
+        check_equal(wrong, batches)
+
+
+def test_operations_of_a_small_model_by_hand() -> None:
+    config = ModelConfig.read({"n_layers": 1, "n_heads": 1, "d_model": 2, "d_mlp": 3, "d_vocab": 5})
+    # 3 tokens are read, the last predicts. Keys and values of 3 tokens, query and output map of 1: 2*2*2 per token each.
+    # The one query attends to 3 keys: 2*2 for the product, 2*2 for the mixture, each. MLP: 3 maps of 2*2*3. Logits 2*2*5.
+    forward = (3 + 3 + 1 + 1) * 8 + 3 * 8 + 3 * 12 + 20
+    assert operations.forward(config, read=3, scored=1) == forward
+    assert operations.training(config, read=3, scored=1) == 3 * forward
+    # One head: its exchanged output through W_O (2*2*2) at the scored position, then MLP and logits.
+    assert operations.ablation_map(config, read=3, scored=1) == forward + 8 + 36 + 20
+
+
+def test_peak_memory_counts_what_is_held_at_once() -> None:
+    def work() -> None:
+        first = torch.ones(1024)  # 4 KiB
+        second = first + first  # 8 KiB at once
+        del first
+        second.add_(1)
+
+    assert peak_bytes(work) == 2 * 4096
+
+
+def test_every_contender_does_the_same_units_in_turn() -> None:
+    done: list[tuple[str, int]] = []
+    contenders = [Contender(name, lambda unit, name=name: done.append((name, unit))) for name in "ab"]
+    rounds = run_rounds(contenders, seconds=0)
+    assert (len(rounds), rounds.units) == (3, 1)
+    warm_up = [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert done == [*warm_up, ("a", 2), ("b", 2), ("b", 3), ("a", 3), ("a", 4), ("b", 4)]
+
+
+def test_ratios_are_taken_within_rounds() -> None:
+    rounds = Rounds(1, {"ours": [1.0, 2.0, 4.0], "peer": [3.0, 4.0, 20.0]})
+    assert rounds.ratio("ours", over="peer") == Spread(3.0, 2.0, 5.0)
+    assert rounds.speed("ours", per_unit=8.0) == Spread(4.0, 2.0, 8.0)
+
+
+@pytest.mark.slow
+def test_bench_prints_tables_and_writes_what_it_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Shape, "parse", classmethod(lambda cls, text: TINY))
+    out = tmp_path / "bench.json"
+    bench(shapes=("2/2/8",), seconds=0.1, threads=torch.get_num_threads(), out=out)
+    printed = capsys.readouterr().out
+    assert "training, mixed lengths 1..16 and 1..32, 2/2/8" in printed
+    assert "mean ablation of every head" in printed
+    found = json.loads(out.read_text())
+    assert found["machine"]["threads"] == torch.get_num_threads()
+    for row in found["rows"]:
+        ours, *peers = row["measured"]
+        assert (ours["name"], ours["ratio"]) == ("ours", None)
+        assert [peer["name"] for peer in peers] == ["TransformerLens", "plain PyTorch"]
+        assert all(peer["ratio"]["low"] <= peer["ratio"]["median"] <= peer["ratio"]["high"] for peer in peers)
+        assert all(one["peak"] > 0 for one in row["measured"])
+
+
+def test_the_mixture_s_lengths_are_those_of_the_title() -> None:
+    assert [member.max_length for member in TASKS] == [16, 32]
+    assert TINY.config().optimizer == OptimizerConfig(steps=10_000, batch_size=6)
+    assert dataclasses.asdict(TINY)["d_model"] == 8
