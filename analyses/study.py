@@ -120,6 +120,8 @@ class Study:
         """
         jobs = {condition: (config, folder / condition) for condition, config in self.configs.items()}
         about = self.about
+        if (folder / "config.json").exists():
+            raise InvalidValueError(f"{str(folder)!r} holds a run, not a study; choose another name")
         if (folder / STUDY).exists():
             there = read_json(folder / STUDY)
             other = [name for name, value in about.items() if there.get(name) != value]

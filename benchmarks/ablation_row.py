@@ -100,7 +100,7 @@ def _our_map(model: HookedTransformer, batch: Batch, metric: str) -> Tensor:
 
 @torch.no_grad()
 def bridge_map(bridge: TransformerBridge, batch: Batch, metric: str) -> Tensor:
-    """TransformerLens' way: cache every z, then one forward pass per head with a hook that puts the mean in its place."""
+    """TransformerLens' way: cache every z, then one forward pass per head with a hook that puts the mean there."""
     logits, cache = bridge.run_with_cache(batch.inputs, names_filter=lambda name: name.endswith("attn.hook_z"))
     clean, effects = _metric(logits, batch, metric), []
     for layer in range(bridge.cfg.n_layers):

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
@@ -24,7 +24,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
 
 @contextmanager
-def quiet_profiler() -> Iterator[None]:
+def quiet_profiler() -> Generator[None]:
     """Keeps the profiler's own notes, which it writes past Python, off the terminal."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

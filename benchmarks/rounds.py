@@ -81,13 +81,13 @@ def run_rounds(contenders: Sequence[Contender], *, seconds: float, first: int = 
     for place in range(count):
         numbers = range(first + 2 + place * units, first + 2 + (place + 1) * units)
         turn = place % len(contenders)
+        gc.collect()
         for contender in (*contenders[turn:], *contenders[:turn]):
             measured[contender.name].append(_seconds(contender, numbers) / units)
     return Rounds(units, measured)
 
 
 def _seconds(contender: Contender, numbers: range) -> float:
-    gc.collect()
     started = time.perf_counter()
     for number in numbers:
         contender.work(number)

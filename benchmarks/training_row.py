@@ -18,6 +18,7 @@ from tasks import Batch
 from training import TrainConfig, named_generator
 from training.interop import to_transformer_lens
 from training.mixture import draw_buckets
+from training.optimizer import learning_rate
 from training.train import _Training
 
 TITLE = "training, mixed lengths 1..16 and 1..32"
@@ -68,7 +69,7 @@ def padded_loop(model: nn.Module, config: TrainConfig) -> Callable[[int], Tensor
         {"params": others, "weight_decay": 0.0},
     ]
     betas = (config.optimizer.beta1, config.optimizer.beta2)
-    optimizer = torch.optim.AdamW(groups, lr=config.optimizer.learning_rate, betas=betas)
+    optimizer = torch.optim.AdamW(groups, lr=config.optimizer.learning_rate, betas=betas, eps=1e-12)
 
     def step(number: int) -> Tensor:
         batch = padded_batch(config, number)
@@ -78,6 +79,8 @@ def padded_loop(model: nn.Module, config: TrainConfig) -> Callable[[int], Tensor
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.clip)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(number, config.optimizer)
         optimizer.step()
         return loss.detach()
 

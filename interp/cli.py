@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
@@ -19,7 +20,9 @@ app = App(
     name="interp",
     help="Which attention heads do two tasks share, and does that explain why one extrapolates to the other's lengths?",
     help_format="markdown",
+    version=lambda: version("interp-toolkit"),
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 for command in (demo, tasks, train, evaluate, ablate, overlap, study, report):
     app.command(command)

@@ -50,7 +50,7 @@ def test_peers_hold_our_weights() -> None:
 
 
 def test_training_steps_lose_the_same() -> None:
-    """The plain loop follows ours for several steps; TransformerLens' also trains biases, so only its first is ours."""
+    # The plain loop follows ours; TransformerLens' trains biases that ours does not have, and leaves it slowly.
     steps = training_steps(TINY.config(initializer_range=LARGE_WEIGHTS))
     losses = {name: torch.stack([step(number) for number in range(4)]) for name, step in steps.items()}
     torch.testing.assert_close(losses["plain PyTorch"], losses["ours"], rtol=1e-5, atol=1e-5)
@@ -88,8 +88,8 @@ def test_ablation_maps_agree_and_a_wrong_one_is_found() -> None:
 
 def test_operations_of_a_small_model_by_hand() -> None:
     config = ModelConfig.read({"n_layers": 1, "n_heads": 1, "d_model": 2, "d_mlp": 3, "d_vocab": 5})
-    # 3 tokens are read, the last predicts. Keys and values of 3 tokens, query and output map of 1: 2*2*2 per token each.
-    # The one query attends to 3 keys: 2*2 for the product, 2*2 for the mixture, each. MLP: 3 maps of 2*2*3. Logits 2*2*5.
+    # 3 tokens are read, the last predicts. Keys and values of 3 tokens, query and output map of 1, each 2*2*2 a token.
+    # The query attends to 3 keys: 2*2 for the product, 2*2 for the mixture, each. MLP: 3 maps of 2*2*3. Logits: 2*2*5.
     forward = (3 + 3 + 1 + 1) * 8 + 3 * 8 + 3 * 12 + 20
     assert operations.forward(config, read=3, scored=1) == forward
     assert operations.training(config, read=3, scored=1) == 3 * forward

@@ -79,13 +79,14 @@ def _finished(name: str, job: tuple[TrainConfig, Path], on_progress: Callable[[s
 def _follow(futures: list[Future[None]], reports: Any, on_progress: Callable[[str, Progress], object]) -> None:
     """Passes on the workers' reports until all are done; raises the first error."""
     while True:
+        over = all(future.done() for future in futures)  # asked first: an error that comes later is seen next time
         for future in futures:
-            if future.done() and future.exception() is not None:
-                raise future.exception() or InterpError("a worker failed")
+            if future.done() and (error := future.exception()) is not None:
+                raise error
         try:
             on_progress(*reports.get(timeout=0.2))
         except queue.Empty:
-            if all(future.done() for future in futures):
+            if over:
                 return
 
 

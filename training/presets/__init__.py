@@ -56,9 +56,14 @@ class Preset:
 
         Raises:
             UnknownNameError: A key that does not exist.
-            InvalidValueError: A value that is not allowed, or a configuration that contradicts itself.
+            InvalidValueError: A value that is not allowed, a length that a task cannot make, or a configuration that
+                contradicts itself.
         """
         model = ModelConfig.read({"d_vocab": len(vocabulary), **self.sections["model"]})
+        measure = MeasureConfig.read(self.sections["measure"])
+        for member in mixture:
+            for length in measure.lengths:
+                member.task.check_length(length)
         members = [
             MemberConfig(task=m.task.name, parameters=m.task.parameters, max_length=m.max_length) for m in mixture
         ]
@@ -68,7 +73,7 @@ class Preset:
                 "vocabulary": vocabulary.tokens,
                 "model": model,
                 "optimizer": OptimizerConfig.read(self.sections["optimizer"]),
-                "measure": MeasureConfig.read(self.sections["measure"]),
+                "measure": measure,
                 "seed": seed,
             }
         )

@@ -1,0 +1,258 @@
+"""Bad input: one line that names the value, what is allowed and what to do next; exit code 2; nothing left behind."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.interp.conftest import Refused
+
+SMALL = ["--length", "3", "--n", "8"]
+TRAIN = ["train", "tiny.toml", "--name", "new"]
+STUDY = ["study", "copy+shift", "--preset", "tiny.toml", "--name", "new"]
+HEADS = "the model has layers 0 to 1 of heads 0 to 1, so 0.0 to 1.1"
+FORM = "is not of the form 'layer.head', as in '0.3' [(]layer 0, head 3[)]"
+METRICS = "the metrics are accuracy, token_accuracy, nll"
+TASK = "unknown task 'revrse'; did you mean 'reverse'[?] 'interp tasks' lists all [0-9]+"
+GROUP = "unknown group 'copy[+]shft'; did you mean 'copy[+]shift'[?] the groups are capitalize_reverse, copy[+]shift, .*"
+PRESET = "unknown preset 'smal'; did you mean 'small'[?] the presets are .*small.*; a path to a .toml file will do too"
+RUN = "unknown run 'tinny'; did you mean 'tiny'[?] 'runs' has tiny"
+BEYOND = "length 5000 is not possible for task 'shift'; allowed are 1 to 4096"
+ZERO = "length 0 is not possible for task 'shift'; allowed are 1 to 4096"
+ENDING = "cannot tell the format of '.*'; its name must end in .parquet or .csv"
+PLACE = "cannot write '.*': .*; choose another place"
+
+CASES = [
+    # Names.
+    (["tasks", "revrse"], TASK),
+    (["evaluate", "tiny", "--task", "revrse"], TASK),
+    (["ablate", "tiny", "--task", "copy", "revrse"], TASK),
+    (["overlap", "tiny", "--tasks", "copy", "revrse"], TASK),
+    (["train", "tiny.toml", "--group", "copy+shft"], GROUP),
+    (["study", "copy+shft"], GROUP),
+    (["train", "smal"], PRESET),
+    (["study", "copy+shift", "--preset", "smal"], PRESET),
+    (["train", "absent.toml"], "unknown preset 'absent.toml'; the presets are .*; a path to a .toml file will do too"),
+    (["evaluate", "tinny"], RUN),
+    (["ablate", "tinny"], RUN),
+    (["overlap", "tinny"], RUN),
+    (["report", "tiny"], "unknown study 'tiny'; there is none yet; 'interp demo' makes one"),
+    (["report"], "there is no study under 'runs'; 'interp demo' or 'interp study' makes one"),
+    (["evaluate", "x" * 300], "run 'xxx.*' cannot be read: File name too long; 'runs' has tiny"),
+    (["evaluate", "."], "'.' holds no run: config.json is missing; 'runs' has tiny"),
+    (["ablate", "tiny", "--metric", "acuracy"], f"unknown metric 'acuracy'; did you mean 'accuracy'[?] {METRICS}"),
+    (["overlap", "tiny", "--metric", "loss"], f"unknown metric 'loss'; {METRICS}"),
+    # Heads.
+    (["ablate", "tiny", "--heads", "9.0"], f"head 9.0 does not exist: {HEADS}"),
+    (["ablate", "tiny", "--heads", "0.0", "1.2"], f"head 1.2 does not exist: {HEADS}"),
+    (["ablate", "tiny", "--heads", "0"], f"head '0' {FORM}"),
+    (["ablate", "tiny", "--heads", "0.1,1.0"], f"head '0.1,1.0' {FORM}"),
+    (["ablate", "tiny", "--heads", "L0H1"], f"head 'L0H1' {FORM}"),
+    (["ablate", "tiny", "--heads", "-1.0"], f"head '-1.0' {FORM}"),
+    (["ablate", "tiny", "--heads", ""], f"head '' {FORM}"),
+    (["ablate", "tiny", "--heads", "0.1", "0.1"], "head 0.1 is named twice; name each head once"),
+    (["ablate", "tiny", "--joint"], "--joint needs the heads to ablate together; name them, as in --heads 0.3 2.1 .*"),
+    # Lengths and numbers of examples.
+    (["tasks", "shift", "--length", "0"], ZERO),
+    (["tasks", "shift", "--length", "5000"], BEYOND),
+    (["tasks", "shift", "--n", "0"], "n = 0 examples cannot be shown; allowed is 1 or more"),
+    (["evaluate", "tiny", "--lengths", "3", "0"], ZERO),
+    (["evaluate", "tiny", "--lengths", "5000"], BEYOND),
+    (["evaluate", "tiny", "--lengths", "-3"], ZERO.replace("0 is", "-3 is")),
+    (["evaluate", "tiny", "--n", "0"], "n = 0 examples cannot be scored; allowed is 1 or more"),
+    (["evaluate", "tiny", "--n", "-4"], "n = -4 examples cannot be scored; allowed is 1 or more"),
+    (["ablate", "tiny", "--length", "0"], ZERO),
+    (["ablate", "tiny", "--length", "5000"], BEYOND),
+    (["ablate", "tiny", "--n", "0"], "n = 0 examples cannot be ablated; allowed is 1 or more"),
+    (["ablate", "tiny", "--n", "1"], "the mean over one example is the example itself; use n >= 2, or kind 'zero'"),
+    (["overlap", "tiny", "--length", "0"], ZERO),
+    (["overlap", "tiny", "--n", "-1"], "n = -1 examples cannot be ablated; allowed is 1 or more"),
+    ([*TRAIN, "--main-length", "0"], ZERO),
+    ([*TRAIN, "--auxiliary-length", "5000"], BEYOND.replace("shift", "copy")),
+    ([*STUDY, "--main-length", "5000"], BEYOND),
+    ([*STUDY, "--n", "2"], "n = 2 examples are too few for a study; use at least 4"),
+    ([*STUDY, "--workers", "0"], "workers = 0; allowed is 1 or more"),
+    # Tasks and checkpoints of a run.
+    (["evaluate", "tiny", "--task", "capitalize"], "the vocabulary lacks 'm', which task 'capitalize' needs; it has .*"),
+    (["evaluate", "tiny", "--step", "7"], "run 'tiny' has no checkpoint of step 7; it has 10, 20, 30"),
+    (["overlap", "tiny", "--tasks", "copy"], "overlap compares two tasks, got copy; name two, as in --tasks shift copy"),
+    (["overlap", "tiny", "--tasks", "copy", "copy"], "overlap compares two tasks, got copy copy; name two, as in .*"),
+    (["overlap", "tiny", *SMALL, "--k", "0"], "k = 0 top heads of 4; allowed are 1 to 4"),
+    (["overlap", "tiny", *SMALL, "--k", "5"], "k = 5 top heads of 4; allowed are 1 to 4"),
+    (["overlap", "tiny", *SMALL, "--permutations", "0"], "permutations and bootstraps must be at least 1.*"),
+    # Configuration keys.
+    ([*TRAIN, "--set", "optimizer.stepz=5"], "unknown config key 'stepz'; did you mean 'steps'[?] the keys are steps, .*"),
+    ([*STUDY, "--set", "modle.n_heads=2"], "unknown config section 'modle'; did you mean 'model'[?] allowed are model, .*"),
+    ([*TRAIN, "--set", "steps=5"], "setting 'steps=5' is not of the form 'section.key=value', as in '.*'"),
+    ([*TRAIN, "--set", "optimizer.steps=few"], "config key 'steps' = 'few': input should be a valid integer.*"),
+    ([*TRAIN, "--set", "optimizer.steps=0"], "config key 'steps' = 0: input should be greater than or equal to 1"),
+    ([*TRAIN, "--set", "optimizer.beta1=1"], "config key 'beta1' = 1: input should be less than 1"),
+    ([*TRAIN, "--set", "model.n_heads=3"], "d_model 16 is not divisible by n_heads 3; choose a multiple, or give d_head"),
+    ([*TRAIN, "--set", "measure.lengths=[3, 5000]"], BEYOND),
+    ([*STUDY, "--set", "measure.lengths=[0]"], ".*lengths.* = 0: input should be greater than or equal to 1"),
+    ([*STUDY, "--set", "measure.lengths=[5000]"], BEYOND),
+    ([*TRAIN, "--seed", "-1"], "config key 'seed' = -1: input should be greater than or equal to 0"),
+    # Places.
+    (["train", "tiny.toml", "--name", "tiny", "--seed", "1"], "'runs/tiny' holds a run with another configuration "
+     "[(]seed is 0 there, 1 here[)]; choose another name, or remove that folder"),
+    ([*STUDY[:-1], "tiny"], "'runs/tiny' holds a run, not a study; choose another name"),
+    (["train", "tiny.toml", "--name", "../tiny.toml"], ".*tiny.toml' is a file, where the run's folder should be; .*"),
+    (["train", "tiny.toml", "--name", "x.partial"], ".* ends in '.partial', which marks unfinished runs; choose .*"),
+    (["train", "tiny.toml", "--name", "../tiny.toml/x"], PLACE),
+    ([*STUDY[:-1], "../tiny.toml"], PLACE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "text"), CASES, ids=[" ".join(arguments)[:60] for arguments, _ in CASES])
+def test_bad_input(here: Path, refused: Refused, arguments: list[str], text: str) -> None:
+    refused(arguments, text)
+
+
+@pytest.mark.parametrize("command", [["tasks"], ["tasks", "copy"], ["evaluate"], ["ablate"], ["overlap"]])
+@pytest.mark.parametrize(
+    ("out", "text"),
+    [
+        ("table.txt", ENDING),
+        ("table", ENDING),
+        (".", ENDING),
+        ("runs", ENDING),
+        ("folder.csv", "'folder.csv' is a folder; name a file that ends in .parquet or .csv"),
+        ("tiny.toml/table.csv", PLACE),
+        ("tiny.toml/deep/table.csv", PLACE),
+        ("/proc/table.parquet", PLACE),
+        ("/proc/new/table.parquet", PLACE),
+        ("x" * 300 + ".csv", PLACE),
+    ],
+)
+def test_output_that_cannot_be_written(here: Path, refused: Refused, command: list[str], out: str, text: str) -> None:
+    (here / "folder.csv").mkdir(exist_ok=True)
+    refused([*command, "--out", out], text)
+
+
+def test_no_folder_is_made_for_output_that_never_comes(here: Path, refused: Refused) -> None:
+    refused(["evaluate", "tiny", "--n", "0", "--out", "new/deep/x.csv"], "n = 0 .*")
+    refused(["evaluate", "tinny", "--out", "new/deep/x.csv"], RUN)
+
+
+def test_no_run_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in ("evaluate", "ablate", "overlap"):
+        refused([command], "there is no run under 'runs'; 'interp demo' or 'interp train' makes one")
+        refused([command, "tiny"], "unknown run 'tiny'; 'runs' has no run at all; 'interp demo' makes one")
+
+
+def test_a_loss_that_is_no_number(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from interp.cli import run
+
+    monkeypatch.chdir(tmp_path)
+    settings = ["--set", "optimizer.learning_rate=1e30", "optimizer.warmup=0"]
+    assert run(["train", str(made / "tiny.toml"), "--name", "new", *settings]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("interp: the loss is no longer a number at step ")
+    assert "lower optimizer.learning_rate (1e+30)" in last
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def cut(name: str, count: int) -> Callable[[Path], object]:
+    def damage(folder: Path) -> None:
+        (folder / name).write_bytes((folder / name).read_bytes()[:count])
+
+    return damage
+
+
+def edit(**changes: object) -> Callable[[Path], object]:
+    def damage(folder: Path) -> None:
+        values = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**values, **changes}))
+
+    return damage
+
+
+WEIGHTS = "checkpoints/step-0000030.averaged.safetensors"
+AGAIN = "remove the folder and train it again"
+BROKEN = {
+    "half-written": (
+        lambda folder: folder.rename(folder.with_name("broken.partial")),
+        "run 'broken' is not finished; start the command that trains it once more, and it goes on",
+    ),
+    "newer": (
+        edit(format=99),
+        "run 'broken' was written by a newer version [(]format 99, this one reads up to 1[)]; upgrade, or train it again",
+    ),
+    "older task": (
+        edit(tasks={"shift": 0, "copy": 1}),
+        "run 'broken' was trained on version 0 of task 'shift', which is now version 1 and generates other examples; .*",
+    ),
+    "config cut": (cut("config.json", 40), f"'runs/broken/config.json' cannot be read [(].*[)]; {AGAIN}"),
+    "config empty": (cut("config.json", 0), f"'runs/broken/config.json' cannot be read [(].*[)]; {AGAIN}"),
+    "config other": (edit(config={}), f"run 'broken': config.json is not that of a run [(].*[)]; {AGAIN}"),
+    "config missing": (
+        lambda folder: (folder / "config.json").unlink(),
+        "'runs/broken' holds no run: config.json is missing; 'runs' has tiny",
+    ),
+    "weights cut": (cut(WEIGHTS, 1000), f"'runs/broken/{WEIGHTS}' is damaged [(].*[)]; {AGAIN}"),
+    "weights empty": (cut(WEIGHTS, 0), f"'runs/broken/{WEIGHTS}' is damaged [(].*[)]; {AGAIN}"),
+    "weights missing": (
+        lambda folder: shutil.rmtree(folder / "checkpoints"),
+        f"run 'broken' has no checkpoint; {AGAIN}",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["evaluate", "ablate", "overlap"])
+@pytest.mark.parametrize(("damage", "text"), BROKEN.values(), ids=BROKEN)
+def test_broken_runs(
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: Refused,
+    command: str,
+    damage: Callable[[Path], object],
+    text: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("tiny", "broken"):
+        shutil.copytree(made / "runs" / "tiny", tmp_path / "runs" / name)
+    damage(tmp_path / "runs" / "broken")
+    refused([command, "broken", "--n", "4"], text)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("{", "'runs/old/study.json' cannot be read .*; .*"),
+        ("{}", "'runs/old/study.json' is not that of a study; remove the folder, or run the study again"),
+        (
+            '{"format": 99, "group": "copy+shift", "main_length": 3, "auxiliary_length": 5, "preset": "small", '
+            '"sections": {}, "seed": 0, "n": 8}',
+            "'runs/old' was written by a newer version [(]format 99, this one reads up to 1[)]; upgrade, or run .*",
+        ),
+        (
+            '{"format": 1, "group": "gone", "main_length": 3, "auxiliary_length": 5, "preset": "small", '
+            '"sections": {}, "seed": 0, "n": 8}',
+            "unknown group 'gone'; the groups are .*",
+        ),
+    ],
+)
+def test_broken_studies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused, content: str, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "old").mkdir(parents=True)
+    (tmp_path / "runs" / "old" / "study.json").write_text(content)
+    refused(["report", "old"], text)
+
+
+def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
+    from interp.page import write_page
+    from tasks import InvalidValueError
+    from tests.interp.page_fixtures import MadeUp, study_results
+
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(InvalidValueError, match="^cannot write '.*report.html': .*; choose another place$"):
+        write_page(study_results(MadeUp()), tmp_path / "report.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

@@ -1,0 +1,271 @@
+"""Every command, through the app: exit code, what it prints where, and the files it writes."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import analyses.study
+from interp.cli import run
+from tests.interp.conftest import PRESET
+from tests.training.tiny import numbers
+from training import Preset, Progress, TrainConfig, list_runs, load_preset, load_run, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+EVALUATE = ["evaluate", "tiny", "--lengths", "2", "3", "--n", "8"]
+ABLATE = ["ablate", "tiny", "--length", "3", "--n", "8"]
+OVERLAP = ["overlap", "tiny", "--length", "3", "--n", "8", "--permutations", "20", "--bootstraps", "20"]
+TABLES = {
+    "tasks": (["tasks"], ["task", "example"]),
+    "examples": (["tasks", "shift", "--length", "4"], ["prompt", "answer"]),
+    "evaluate": (EVALUATE, ["task", "length", "n", "accuracy", "stderr", "token_accuracy", "nll", "weights"]),
+    "ablate": (ABLATE, ["task", "length", "kind", "metric", "layer", "head", "heads", "clean", "ablated", "effect"]),
+    "overlap": (OVERLAP, ["first", "second", "length", "kind", "metric", "measure", "k", "estimate", "low", "high"]),
+}
+
+
+def rows(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> pd.DataFrame:
+    """What a command prints with --json."""
+    capsys.readouterr()
+    assert run([*arguments, "--json"]) == 0
+    return pd.DataFrame(json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize(("arguments", "columns"), TABLES.values(), ids=TABLES)
+def test_json_is_the_table_and_all_of_stdout(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], columns: list[str]
+) -> None:
+    table = rows(arguments, capsys)
+    assert list(table)[: len(columns)] == columns
+    assert len(table) > 1
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(("arguments", "columns"), TABLES.values(), ids=TABLES)
+def test_out_writes_the_same_table_by_its_ending(
+    here: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    columns: list[str],
+    ending: str,
+) -> None:
+    path = tmp_path / "new" / f"x.{ending}"
+    capsys.readouterr()
+    assert run([*arguments, "--out", str(path)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"written: {path}\n" in shown.err
+    table = pd.read_csv(path) if ending == "csv" else pd.read_parquet(path)
+    expected = rows(arguments, capsys)
+    assert list(table) == list(expected)
+    for column in columns:
+        if pd.api.types.is_numeric_dtype(table[column]):
+            assert table[column].tolist() == pytest.approx(expected[column].tolist(), abs=1e-9, nan_ok=True)
+        else:
+            assert table[column].astype(str).tolist() == expected[column].astype(str).tolist()
+    assert [path.name for path in path.parent.iterdir()] == [path.name]
+
+
+def test_json_and_out_together(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(rows([*EVALUATE, "--out", str(tmp_path / "x.csv")], capsys)) == len(pd.read_csv(tmp_path / "x.csv"))
+
+
+@pytest.mark.parametrize(("arguments", "columns"), TABLES.values(), ids=TABLES)
+def test_same_command_same_output(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], columns: list[str]
+) -> None:
+    assert rows(arguments, capsys).equals(rows(arguments, capsys))
+
+
+def test_tasks_for_a_person(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["tasks"]) == 0
+    shown = capsys.readouterr()
+    assert "qWe= -> eWq: the word backwards" in shown.out
+    assert "group copy+shift: main shift 1..10 with copy 1..20; control reverse\n" in shown.err
+    assert run(["tasks", "copy", "--length", "2", "--n", "1"]) == 0
+    shown = capsys.readouterr()
+    tokens, scored, end = shown.out.splitlines()
+    assert tokens.split()[:2] == ["tokens", "[copy]"]
+    assert scored.split() == ["scored", ".", ".", ".", ".", "x", "x", "x"]
+    assert tokens.index("[EOS]") <= scored.rindex("x") < len(tokens)
+    assert end == ""
+    assert shown.err.startswith("copy: qWe= -> qWe: the word as it is; lengths 1 to 4096; parameters ")
+
+
+def test_train_writes_a_run_that_can_be_loaded(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded = load_run("tiny")
+    assert [member.task.name for member in loaded.mixture] == ["shift", "copy"]
+    assert loaded.steps == [10, 20, 30]
+    assert run(["train", "tiny.toml", "--name", "tiny"]) == 0  # found as it is
+    shown = capsys.readouterr()
+    assert "run: runs/tiny\n" in shown.err
+    assert "accuracy" in shown.out
+
+
+def test_train_options_reach_the_configuration(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--condition", "control", "--seed", "5", "--main-length", "3", "--auxiliary-length", "4"]
+    options += ["--set", "optimizer.steps=2", "model.norm=LN"]
+    assert run(["train", str(made / "tiny.toml"), *options]) == 0
+    shown = capsys.readouterr()
+    assert shown.err.splitlines()[:2] == [
+        line for line in shown.err.splitlines() if line.startswith("control: step ")
+    ]
+    assert list_runs() == ["copy+shift-control-tiny-seed5"]
+    config = load_run().config
+    assert [(member.task, member.max_length) for member in config.mixture] == [("shift", 3), ("reverse", 4)]
+    assert (config.seed, config.optimizer.steps, config.model.norm) == (5, 2, "LN")
+
+
+def test_evaluate_the_newest_run_by_default(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = rows(["evaluate", "--n", "2"], capsys)
+    assert set(table["task"]) == {"shift", "copy"}
+    assert table["length"].max() == 25  # a quarter beyond the auxiliary's 20
+    assert run(["evaluate", "--n", "2", "--lengths", "1"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "run: runs/tiny\n"
+    assert "tiny: exact match, averaged weights" in shown.out
+
+
+def test_evaluate_what_is_asked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--task", "reverse", "--lengths", "2", "--step", "10", "--weights", "raw", "--n", "16", "--seed", "3"]
+    table = rows(["evaluate", "tiny", *options], capsys)
+    assert table[["task", "length", "n", "weights"]].to_numpy().tolist() == [["reverse", 2, 16, "raw"]]
+    other = rows(["evaluate", "tiny", *options[:-1], "4"], capsys)
+    assert table["nll"][0] != other["nll"][0]
+    assert rows(["evaluate", "tiny", "--task", "reverse", "--lengths", "2", "--n", "16", "--seed", "3"], capsys)[
+        "nll"
+    ][0] != pytest.approx(table["nll"][0], abs=1e-6)
+
+
+def test_ablate_every_head_of_the_newest_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options in ([], ["--heads"]):
+        table = rows(["ablate", *options, "--n", "4"], capsys)
+        heads = ["0.0", "0.1", "1.0", "1.1"]
+        assert list(table[["task", "heads"]].itertuples(index=False, name=None)) == [
+            (task, head) for task in ("shift", "copy") for head in heads
+        ]
+        assert set(table["length"]) == {15}  # halfway between 10 and 20
+
+
+def test_ablate_named_heads_singly_and_jointly(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--heads", "0.1", "1.0", "--task", "shift", "--metric", "nll", "--kind", "zero"]
+    singly = rows([*ABLATE, *options], capsys)
+    jointly = rows([*ABLATE, *options, "--joint"], capsys)
+    assert singly["heads"].tolist() == ["0.1", "1.0"]
+    assert jointly["heads"].tolist() == ["0.1 1.0"]
+    assert set(singly["metric"]) == {"nll"}
+    assert set(singly["kind"]) == {"zero"}
+    whole = rows([*ABLATE, "--metric", "nll", "--kind", "zero"], capsys)
+    same = whole[(whole["task"] == "shift") & whole["heads"].isin(["0.1", "1.0"])]
+    assert same["effect"].tolist() == pytest.approx(singly["effect"].tolist(), abs=1e-5)
+
+
+def test_overlap_has_a_row_for_each_measure_and_null(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = rows([*OVERLAP, "--metric", "nll", "--k", "2", "--tasks", "copy", "shift"], capsys)
+    assert set(table["first"]) == {"copy"}
+    assert set(table["null"]) == {"free", "within_layer"}
+    assert len(table) == 2 * table["measure"].nunique()
+    assert table["p"].between(0, 1).all()
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains a study's models in this process, one after the other: starting processes takes seconds."""
+
+    def train_many(
+        jobs: Mapping[str, tuple[TrainConfig, Path]],
+        *,
+        workers: int,
+        on_progress: Callable[[str, Progress], object],
+    ) -> None:
+        for name, (config, path) in jobs.items():
+            train(config, path, on_step=lambda progress, name=name: on_progress(name, progress))
+
+    monkeypatch.setattr(analyses.study, "train_many", train_many)
+
+
+@pytest.fixture
+def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_by_one: None) -> Path:
+    """A working directory with the tiny preset, and that preset, shorter, in the place of `small`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(PRESET)
+    shorter = load_preset("tiny.toml").override(["optimizer.steps=4", "measure.checkpoints=2"])
+    monkeypatch.setattr("training.load_preset", lambda name: Preset(name, shorter.sections))
+    return tmp_path
+
+
+def page_parts(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_demo_study_and_report(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo"]) == 0
+    shown = capsys.readouterr()
+    assert "page: runs/demo/report.html\n" in shown.err
+    assert all(label in shown.out for label in ("with copy", "alone", "with reverse (control)", "shift at 15"))
+    folder = studied / "runs" / "demo"
+    assert page_parts(folder) == ["alone", "auxiliary", "control", "report.html", "results", "study.json"]
+    before = {**numbers(folder)}
+    page = (folder / "report.html").read_text()
+    assert "interp demo" in page
+    for arguments in (["demo"], ["report"], ["report", "demo"], ["report", "runs/demo"]):
+        assert run(arguments) == 0
+        assert "alone" in capsys.readouterr().out
+        assert "report.html" in page_parts(folder)
+        after = numbers(folder)
+        assert {name for name in after if after[name] != before.get(name)} <= {"report.html"}
+    assert load_run("demo").name == load_run().name == "demo/auxiliary"
+
+
+def test_study_names_its_folder_and_its_command(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--preset", "tiny.toml", "--seed", "2", "--n", "8", "--main-length", "2", "--auxiliary-length", "4"]
+    assert run(["study", "copy+shift", *options, "--set", "optimizer.steps=3"]) == 0
+    folder = studied / "runs" / "copy+shift-tiny-seed2"
+    about = json.loads((folder / "study.json").read_text())
+    assert (about["seed"], about["n"], about["main_length"], about["auxiliary_length"]) == (2, 8, 2, 4)
+    page = (folder / "report.html").read_text()
+    assert "interp study copy+shift --preset tiny.toml --seed 2 --n 8 --main-length 2 --auxiliary-length 4" in page
+    assert "--set optimizer.steps=3" in page
+    assert load_run().config.optimizer.steps == 3
+
+
+def test_a_study_stopped_anywhere_is_continued(studied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["study", "copy+shift", "--name", "stopped", "--n", "8", "--main-length", "2", "--auxiliary-length", "4"]
+    patched = analyses.study.train_many
+    stops = [3, 6, 10]  # in the first, the second and the third model
+
+    def stopping(
+        jobs: Mapping[str, tuple[TrainConfig, Path]],
+        *,
+        workers: int,
+        on_progress: Callable[[str, Progress], object],
+    ) -> None:
+        steps: list[int] = []
+
+        def count(name: str, progress: Progress) -> None:
+            steps.append(progress.step)
+            if stops and len(steps) == stops[0]:
+                stops.pop(0)
+                raise KeyboardInterrupt
+
+        patched(jobs, workers=workers, on_progress=count)
+
+    monkeypatch.setattr(analyses.study, "train_many", stopping)
+    codes = []
+    while not codes or codes[-1] != 0:
+        codes.append(run(command))
+        assert len(codes) < 10
+    assert 130 in codes
+    monkeypatch.setattr(analyses.study, "train_many", patched)
+    assert run([*command[:3], "whole", *command[4:]]) == 0
+    stopped, whole = (numbers(Path("runs") / name) for name in ("stopped", "whole"))
+    assert stopped.keys() == whole.keys()
+    differing = {name for name in stopped if stopped[name] != whole[name]} - {"auxiliary/environment.json"}
+    assert {name.split("/")[-1] for name in differing} <= {"report.html", "environment.json"}
