@@ -180,9 +180,10 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(resample: Literal[
             effects_of(torch.from_numpy(true[:, None] + part))
             for true, part in zip((FIRST, SECOND), (noise[0], noise[1]), strict=True)
         )
-        table = overlap(first, second, generator=seeded(draw)).drop_duplicates("measure").set_index("measure")
+        table = overlap(first, second, generator=seeded(draw)).drop_duplicates("measure")
+        intervals = {measure: (low, high) for measure, low, high in table[["measure", "low", "high"]].to_numpy()}
         for measure, value in truth.items():
-            low, high = (float(table[end].at[measure]) for end in ("low", "high"))
+            low, high = intervals[measure]
             covered[measure] += int(low <= value <= high)
     assert all(0.88 <= count / 200 <= 0.99 for count in covered.values()), covered
 
