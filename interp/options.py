@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-Flag = Parameter(negative=())
-Many = Parameter(consume_multiple=True, negative=())
-Settings = Parameter(name="--set", consume_multiple=True, negative=())
+Flag = Parameter(negative=(), show_default=False)
+Many = Parameter(consume_multiple=True, negative=(), show_default=False)
+Settings = Parameter(name="--set", consume_multiple=True, negative=(), show_default=False)
 
 
 @Parameter(name="*")

@@ -49,6 +49,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     return result
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Generator[None, None, None]:
+    """One thread, for tests that train tiny models: more cost time, and the last bits may depend on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def no_network() -> Generator[None, None, None]:
     """Fail a test that looks up or connects to another machine; loopback and Unix sockets work."""

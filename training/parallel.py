@@ -30,8 +30,8 @@ def train_many(
     """Trains several runs, `workers` at a time; each has an equal share of the cores.
 
     Finished runs are found as they are and interrupted ones continued (`train`). The first error ends the others at
-    their last checkpoint and is raised. So does an interrupt; and workers end when the process that started them is gone.
-    A run's share of the cores depends on `workers` alone, as the last bits of its numbers may depend on the share.
+    their last checkpoint and is raised. So does an interrupt; and workers end when the process that started them is
+    gone. A run's share of the cores depends on `workers` alone, as the last bits of its numbers may depend on it.
 
     Args:
         jobs: For each name, the configuration and the run's folder; started in this order.
@@ -94,7 +94,7 @@ _reports: Any = None
 
 
 def _start_worker(reports: Any, threads: int) -> None:
-    global _reports
+    global _reports  # noqa: PLW0603 - a worker's own state, set once when its process starts.
     _reports = reports
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the one that was asked ends the others
     threading.Thread(target=_end_with_parent, daemon=True).start()

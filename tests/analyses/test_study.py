@@ -110,6 +110,18 @@ def test_error_of_a_worker_is_raised(tmp_path: Path) -> None:
     assert not (tmp_path / "wild" / "control").exists()
 
 
+def test_group_without_controls_has_two_conditions(tmp_path: Path) -> None:
+    study = replace(STUDY, group=replace(GROUP, controls=()))
+    assert study.conditions == tuple(study.configs) == ("auxiliary", "alone")
+    for condition, config in study.configs.items():
+        train(config, tmp_path / condition)
+    runs = study.train(tmp_path, workers=1)
+    assert list(runs) == ["auxiliary", "alone"]
+    found = study.measure(tmp_path, runs, command="")
+    assert found.controls == ()
+    assert set(found.accuracy["condition"]) == {"auxiliary", "alone"}
+
+
 # ------------------------------------------------------------------------------------------------------------ measuring
 def test_accuracy_of_every_condition_weights_task_and_length(measured: StudyResults) -> None:
     table = measured.accuracy
@@ -238,6 +250,14 @@ def test_folder_of_another_study_is_refused(tiny_study: Path, other: Study, diff
         f"{str(tiny_study)!r} holds another study ({difference}); choose another name, or remove that folder"
     )
     assert read_json(tiny_study / "study.json") == STUDY.about
+
+
+def test_folder_of_a_run_is_refused(tiny_study: Path) -> None:
+    folder = tiny_study / "alone"
+    with pytest.raises(InvalidValueError) as caught:
+        STUDY.train(folder, workers=1)
+    assert str(caught.value) == f"{str(folder)!r} holds a run, not a study; choose another name"
+    assert not (folder / "study.json").exists()
 
 
 @pytest.mark.parametrize(

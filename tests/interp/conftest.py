@@ -1,7 +1,6 @@
 """Fixtures of the command line's tests: a place with a tiny trained run, and what every refusal has in common."""
 
 import contextlib
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from interp.cli import run
-from tests.threads import one_thread as one_thread
 
 PRESET = """
 [model]
@@ -33,7 +31,7 @@ n = 8
 
 def listing(folder: Path) -> dict[str, int]:
     """Every file and folder below a folder, with the time of its last change."""
-    return {path.relative_to(folder).as_posix(): os.stat(path).st_mtime_ns for path in folder.rglob("*")}
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.fixture(scope="session")

@@ -44,11 +44,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["trian"], 'Unknown command "trian". Did you mean "train"[?] Available commands: demo, tasks, .*report. See '
-         "'interp --help'."),
+        (["trian"], ('Unknown command "trian". Did you mean "train"[?] Available commands: demo, tasks, .*report. See '
+         "'interp --help'.")),
         (["tasks", "--legnth", "3"], "Unknown option: --legnth. Did you mean --length[?] See 'interp tasks --help'."),
-        (["tasks", "--length", "x"], "Invalid value for --length: unable to convert \"x\" into int. See 'interp tasks "
-         "--help'."),
+        (["tasks", "--length", "x"], ("Invalid value for --length: unable to convert \"x\" into int. See 'interp tasks "
+         "--help'.")),
         (["tasks", "--length"], ".*--length requires an argument. See 'interp tasks --help'."),
         (["study"], ".*GROUP requires an argument. See 'interp study --help'."),
         (["tasks", "copy", "shift"], ".*'shift'.* See 'interp tasks --help'."),

@@ -16,7 +16,9 @@ HEADS = "the model has layers 0 to 1 of heads 0 to 1, so 0.0 to 1.1"
 FORM = "is not of the form 'layer.head', as in '0.3' [(]layer 0, head 3[)]"
 METRICS = "the metrics are accuracy, token_accuracy, nll"
 TASK = "unknown task 'revrse'; did you mean 'reverse'[?] 'interp tasks' lists all [0-9]+"
-GROUP = "unknown group 'copy[+]shft'; did you mean 'copy[+]shift'[?] the groups are capitalize_reverse, copy[+]shift, .*"
+GROUP = (
+    "unknown group 'copy[+]shft'; did you mean 'copy[+]shift'[?] the groups are capitalize_reverse, copy[+]shift, .*"
+)
 PRESET = "unknown preset 'smal'; did you mean 'small'[?] the presets are .*small.*; a path to a .toml file will do too"
 RUN = "unknown run 'tinny'; did you mean 'tiny'[?] 'runs' has tiny"
 BEYOND = "length 5000 is not possible for task 'shift'; allowed are 1 to 4096"
@@ -75,28 +77,28 @@ CASES = [
     ([*STUDY, "--n", "2"], "n = 2 examples are too few for a study; use at least 4"),
     ([*STUDY, "--workers", "0"], "workers = 0; allowed is 1 or more"),
     # Tasks and checkpoints of a run.
-    (["evaluate", "tiny", "--task", "capitalize"], "the vocabulary lacks 'm', which task 'capitalize' needs; it has .*"),
+    (["evaluate", "tiny", "--task", "capitalize"], "the vocabulary lacks 'm', which task 'capitalize' needs; .*"),
     (["evaluate", "tiny", "--step", "7"], "run 'tiny' has no checkpoint of step 7; it has 10, 20, 30"),
-    (["overlap", "tiny", "--tasks", "copy"], "overlap compares two tasks, got copy; name two, as in --tasks shift copy"),
+    (["overlap", "tiny", "--tasks", "copy"], "overlap compares two tasks, got copy; name two, as in .*"),
     (["overlap", "tiny", "--tasks", "copy", "copy"], "overlap compares two tasks, got copy copy; name two, as in .*"),
     (["overlap", "tiny", *SMALL, "--k", "0"], "k = 0 top heads of 4; allowed are 1 to 4"),
     (["overlap", "tiny", *SMALL, "--k", "5"], "k = 5 top heads of 4; allowed are 1 to 4"),
     (["overlap", "tiny", *SMALL, "--permutations", "0"], "permutations and bootstraps must be at least 1.*"),
     # Configuration keys.
-    ([*TRAIN, "--set", "optimizer.stepz=5"], "unknown config key 'stepz'; did you mean 'steps'[?] the keys are steps, .*"),
-    ([*STUDY, "--set", "modle.n_heads=2"], "unknown config section 'modle'; did you mean 'model'[?] allowed are model, .*"),
+    ([*TRAIN, "--set", "optimizer.stepz=5"], "unknown config key 'stepz'; did you mean 'steps'[?] the keys .*"),
+    ([*STUDY, "--set", "modle.n_heads=2"], "unknown config section 'modle'; did you mean 'model'[?] allowed are .*"),
     ([*TRAIN, "--set", "steps=5"], "setting 'steps=5' is not of the form 'section.key=value', as in '.*'"),
     ([*TRAIN, "--set", "optimizer.steps=few"], "config key 'steps' = 'few': input should be a valid integer.*"),
     ([*TRAIN, "--set", "optimizer.steps=0"], "config key 'steps' = 0: input should be greater than or equal to 1"),
     ([*TRAIN, "--set", "optimizer.beta1=1"], "config key 'beta1' = 1: input should be less than 1"),
-    ([*TRAIN, "--set", "model.n_heads=3"], "d_model 16 is not divisible by n_heads 3; choose a multiple, or give d_head"),
+    ([*TRAIN, "--set", "model.n_heads=3"], "d_model 16 is not divisible by n_heads 3; choose a multiple, .*"),
     ([*TRAIN, "--set", "measure.lengths=[3, 5000]"], BEYOND),
     ([*STUDY, "--set", "measure.lengths=[0]"], ".*lengths.* = 0: input should be greater than or equal to 1"),
     ([*STUDY, "--set", "measure.lengths=[5000]"], BEYOND),
     ([*TRAIN, "--seed", "-1"], "config key 'seed' = -1: input should be greater than or equal to 0"),
     # Places.
-    (["train", "tiny.toml", "--name", "tiny", "--seed", "1"], "'runs/tiny' holds a run with another configuration "
-     "[(]seed is 0 there, 1 here[)]; choose another name, or remove that folder"),
+    (["train", "tiny.toml", "--name", "tiny", "--seed", "1"], ("'runs/tiny' holds a run with another configuration "
+     "[(]seed is 0 there, 1 here[)]; choose another name, or remove that folder")),
     ([*STUDY[:-1], "tiny"], "'runs/tiny' holds a run, not a study; choose another name"),
     (["train", "tiny.toml", "--name", "../tiny.toml"], ".*tiny.toml' is a file, where the run's folder should be; .*"),
     (["train", "tiny.toml", "--name", "x.partial"], ".* ends in '.partial', which marks unfinished runs; choose .*"),
@@ -181,11 +183,11 @@ BROKEN = {
     ),
     "newer": (
         edit(format=99),
-        "run 'broken' was written by a newer version [(]format 99, this one reads up to 1[)]; upgrade, or train it again",
+        "run 'broken' was written by a newer version [(]format 99, this one reads up to 1[)]; upgrade, or train .*",
     ),
     "older task": (
         edit(tasks={"shift": 0, "copy": 1}),
-        "run 'broken' was trained on version 0 of task 'shift', which is now version 1 and generates other examples; .*",
+        "run 'broken' was trained on version 0 of task 'shift', which is now version 1 and generates other .*",
     ),
     "config cut": (cut("config.json", 40), f"'runs/broken/config.json' cannot be read [(].*[)]; {AGAIN}"),
     "config empty": (cut("config.json", 0), f"'runs/broken/config.json' cannot be read [(].*[)]; {AGAIN}"),
@@ -227,13 +229,17 @@ def test_broken_runs(
         ("{", "'runs/old/study.json' cannot be read .*; .*"),
         ("{}", "'runs/old/study.json' is not that of a study; remove the folder, or run the study again"),
         (
-            '{"format": 99, "group": "copy+shift", "main_length": 3, "auxiliary_length": 5, "preset": "small", '
-            '"sections": {}, "seed": 0, "n": 8}',
+            (
+                '{"format": 99, "group": "copy+shift", "main_length": 3, "auxiliary_length": 5, "preset": "small", '
+                '"sections": {}, "seed": 0, "n": 8}'
+            ),
             "'runs/old' was written by a newer version [(]format 99, this one reads up to 1[)]; upgrade, or run .*",
         ),
         (
-            '{"format": 1, "group": "gone", "main_length": 3, "auxiliary_length": 5, "preset": "small", '
-            '"sections": {}, "seed": 0, "n": 8}',
+            (
+                '{"format": 1, "group": "gone", "main_length": 3, "auxiliary_length": 5, "preset": "small", '
+                '"sections": {}, "seed": 0, "n": 8}'
+            ),
             "unknown group 'gone'; the groups are .*",
         ),
     ],

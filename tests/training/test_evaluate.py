@@ -106,7 +106,8 @@ def test_joined_scores_stand_one_after_the_other() -> None:
 
 def test_same_generator_same_table_another_other(half_trained: HookedTransformer, task: Task) -> None:
     first, again, other = (
-        evaluate(half_trained, task, lengths=[2, 3], n=40, generator=named_generator(seed, "test")) for seed in (0, 0, 1)
+        evaluate(half_trained, task, lengths=[2, 3], n=40, generator=named_generator(seed, "test"))
+        for seed in (0, 0, 1)
     )
     assert first.equals(again)
     assert not first.equals(other)

@@ -118,7 +118,18 @@ def test_truncated_at_every_place(tmp_path: Path, read: object) -> None:
     assert callable(read)
     path = tmp_path / "x"
     whole = (write_table(path, TABLE) if read is read_table else write_tensors(path, TENSORS)).read_bytes()
-    counts = {0, 1, 7, 8, 9, len(whole) // 2, len(whole) - 9, len(whole) - 8, len(whole) - 1, *range(16, len(whole), 97)}
+    counts = {
+        0,
+        1,
+        7,
+        8,
+        9,
+        len(whole) // 2,
+        len(whole) - 9,
+        len(whole) - 8,
+        len(whole) - 1,
+        *range(16, len(whole), 97),
+    }
     text = f"^{re.escape(repr(str(path)))} is damaged .*; remove the folder and train it again$"
     for count in counts:
         path.write_bytes(whole[:count])

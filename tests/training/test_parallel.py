@@ -72,7 +72,9 @@ def test_a_worker_ended_from_outside_is_told_in_one_line(tmp_path: Path) -> None
         for process in multiprocessing.active_children():
             process.kill()
 
-    with pytest.raises(InterpError, match="^a training process was ended from outside .*; start the same command again"):
+    with pytest.raises(
+        InterpError, match="^a training process was ended from outside .*; start the same command again"
+    ):
         train_many(jobs(tmp_path, {"long": LONG}), workers=1, on_progress=kill)
     assert (tmp_path / "long.partial").is_dir()
 

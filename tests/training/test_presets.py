@@ -43,7 +43,11 @@ def test_override_replaces_keys_and_leaves_the_rest() -> None:
         ("steps=5", InvalidValueError, "setting 'steps=5' is not of the form 'section.key=value'"),
         ("optimizer.steps", InvalidValueError, "setting 'optimizer.steps' is not of the form 'section.key=value'"),
         ("optimiser.steps=5", UnknownNameError, "unknown config section 'optimiser'; did you mean 'optimizer'?"),
-        ("optimizer.stepz=5", UnknownNameError, "unknown config key 'stepz'; did you mean 'steps'? the keys are steps, "),
+        (
+            "optimizer.stepz=5",
+            UnknownNameError,
+            "unknown config key 'stepz'; did you mean 'steps'? the keys are steps, ",
+        ),
         ("optimizer.steps=0", InvalidValueError, "config key 'steps' = 0: input should be greater than or equal to 1"),
         ("optimizer.steps=x", InvalidValueError, "config key 'steps' = 'x': input should be a valid integer"),
         ("optimizer.beta1=1", InvalidValueError, "config key 'beta1' = 1: input should be less than 1"),
@@ -87,9 +91,7 @@ def test_own_file(tmp_path: Path) -> None:
         (b"", lambda path: config(load_preset(path)), "config key 'n_layers' is missing; it must be given"),
     ],
 )
-def test_own_file_that_is_refused(
-    tmp_path: Path, content: bytes, make: Callable[[str], object], text: str
-) -> None:
+def test_own_file_that_is_refused(tmp_path: Path, content: bytes, make: Callable[[str], object], text: str) -> None:
     path = tmp_path / "own.toml"
     path.write_bytes(content)
     with pytest.raises(InterpError, match=re.escape(text)):

@@ -25,7 +25,9 @@ AGAIN = "remove the folder and train it again"
 def trained(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained run's folder, to be copied."""
     optimizer = {"steps": 2, "batch_size": 2}
-    return train(tiny_config(optimizer=optimizer, measure={"checkpoints": 2}), tmp_path_factory.mktemp("x") / "run").path
+    return train(
+        tiny_config(optimizer=optimizer, measure={"checkpoints": 2}), tmp_path_factory.mktemp("x") / "run"
+    ).path
 
 
 @pytest.fixture
@@ -115,13 +117,17 @@ def test_unfinished_runs_are_not_listed_nor_loaded(here: Path) -> None:
 
 
 def test_unknown_run(here: Path) -> None:
-    with pytest.raises(UnknownNameError, match="^unknown run 'secnd'; did you mean 'second'? .*first, second$".replace("?", "[?]")):
+    with pytest.raises(
+        UnknownNameError, match="^unknown run 'secnd'; did you mean 'second'? .*first, second$".replace("?", "[?]")
+    ):
         load_run("secnd")
 
 
 def test_no_run_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BrokenRunError, match="^there is no run under 'runs'; 'interp demo' or 'interp train' makes one$"):
+    with pytest.raises(
+        BrokenRunError, match="^there is no run under 'runs'; 'interp demo' or 'interp train' makes one$"
+    ):
         load_run()
     with pytest.raises(UnknownNameError, match="^unknown run 'x'; 'runs' has no run at all; 'interp demo' makes one$"):
         load_run("x")
@@ -181,17 +187,21 @@ def test_tasks_of_a_run_speak_its_vocabulary(here: Path) -> None:
 
 def test_a_task_that_the_run_was_not_trained_on(here: Path) -> None:
     run = load_run("first")
-    with pytest.raises(UnknownNameError, match="^unknown task 'shft'; did you mean 'shift'[?] 'interp tasks' lists all"):
+    with pytest.raises(
+        UnknownNameError, match="^unknown task 'shft'; did you mean 'shift'[?] 'interp tasks' lists all"
+    ):
         run.task("shft")
     # It has no word of its own in the vocabulary, with whatever alphabet and case.
-    with pytest.raises(InvalidValueError, match="^the vocabulary lacks 'e', which task 'reverse' needs; it has a b c d"):
+    with pytest.raises(
+        InvalidValueError, match="^the vocabulary lacks 'e', which task 'reverse' needs; it has a b c d"
+    ):
         run.task("reverse")
     with pytest.raises(InvalidValueError, match="^the vocabulary lacks 'e', which task 'capitalize' needs; it has a b"):
         run.task("capitalize")
 
 
 def test_a_task_with_no_unembedding_of_its_own(here: Path) -> None:
-    edit(ROOT / "first", lambda values: values["config"]["model"].update(task_heads=2))  # pyright: ignore
+    edit(ROOT / "first", lambda values: values["config"]["model"].update(task_heads=2))  # pyright: ignore[reportIndexIssue]
     run = load_run("first")
     assert run.task_head("copy") == 1
     text = "the run has an unembedding for each of shift, copy, and none for 'reverse'; choose one of those"
@@ -228,7 +238,9 @@ def test_damaged_files(here: Path, name: str, read: Callable[[object], object]) 
 def test_missing_files(here: Path, name: str, read: Callable[[object], object]) -> None:
     path = ROOT / "first" / name
     path.unlink()
-    with pytest.raises(BrokenRunError, match=f"^{re.escape(repr(str(path)))} is missing: the run is not whole; {AGAIN}$"):
+    with pytest.raises(
+        BrokenRunError, match=f"^{re.escape(repr(str(path)))} is missing: the run is not whole; {AGAIN}$"
+    ):
         read(load_run("first"))
 
 
@@ -281,18 +293,24 @@ def test_config_cut_off(here: Path, content: str) -> None:
         ),
         (
             lambda values: values.update(format=FORMAT + 1),
-            f"run 'first' was written by a newer version (format {FORMAT + 1}, this one reads up to {FORMAT}); "
-            "upgrade, or train it again",
+            (
+                f"run 'first' was written by a newer version (format {FORMAT + 1}, this one reads up to {FORMAT}); "
+                "upgrade, or train it again"
+            ),
         ),
         (
             lambda values: values["tasks"].update(shift=0),
-            "run 'first' was trained on version 0 of task 'shift', which is now version 1 and generates other "
-            "examples; train it again",
+            (
+                "run 'first' was trained on version 0 of task 'shift', which is now version 1 and generates other "
+                "examples; train it again"
+            ),
         ),
         (
             lambda values: values["tasks"].pop("shift"),
-            "run 'first' was trained on version None of task 'shift', which is now version 1 and generates other "
-            "examples; train it again",
+            (
+                "run 'first' was trained on version None of task 'shift', which is now version 1 and generates other "
+                "examples; train it again"
+            ),
         ),
     ],
 )

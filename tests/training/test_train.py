@@ -76,7 +76,7 @@ def test_averaged_weights_stand_beside_the_raw_ones(whole: Run) -> None:
 def test_loss_falls(tmp_path: Path) -> None:
     losses: list[float] = []
     config = tiny_config(mixture=[COPY], optimizer={"steps": 60, "batch_size": 32}, measure={"n": 1})
-    run = train(config, tmp_path / "run", on_step=lambda progress: losses.append(progress.loss))
+    train(config, tmp_path / "run", on_step=lambda progress: losses.append(progress.loss))
     assert len(losses) == 60
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
 
@@ -243,7 +243,9 @@ def test_a_state_of_something_else_is_refused(whole: Run, tmp_path: Path) -> Non
 
 def test_two_processes_cannot_train_into_one_folder(whole: Run, tmp_path: Path) -> None:
     lock = tmp_path / "run.partial.lock"
-    code = "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX); print(); sys.stdin.read()"
+    code = (
+        "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX); print(); sys.stdin.read()"
+    )
     text = f"another process is training {str(tmp_path / 'run.partial')!r}; wait for it, or choose another name"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -281,9 +283,7 @@ def fail_from(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_loss_that_is_no_number_names_what_to_lower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_from(3, monkeypatch)
-    text = (
-        "the loss is no longer a number at step 3; lower optimizer.learning_rate (0.01) or optimizer.clip (1.0)"
-    )
+    text = "the loss is no longer a number at step 3; lower optimizer.learning_rate (0.01) or optimizer.clip (1.0)"
     with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
         train(tiny_config(), tmp_path / "run")
     assert files(tmp_path) == {}

@@ -1,3 +1,0 @@
-"""Fixtures of the training tests."""
-
-from tests.threads import one_thread as one_thread
