@@ -43,6 +43,11 @@ class HeadOverlap:
     bootstraps: int = 2_000
     resample: Literal["together", "separately"] = "separately"
 
+    def __post_init__(self) -> None:
+        for name in ("k", "permutations", "bootstraps"):
+            if getattr(self, name) < 1:
+                raise InvalidValueError(f"{name} = {getattr(self, name)} is not possible; allowed is 1 or more")
+
     def __call__(self, first: HeadEffects, second: HeadEffects, *, generator: Generator) -> pd.DataFrame:
         """One row per measure and null.
 
@@ -106,8 +111,6 @@ class HeadOverlap:
             raise InvalidValueError("overlap needs maps of single heads, not of a joint set; ablate the heads singly")
         if not 1 <= self.k <= len(first.sets):
             raise InvalidValueError(f"k = {self.k} top heads of {len(first.sets)}; allowed are 1 to {len(first.sets)}")
-        if self.permutations < 1 or self.bootstraps < 1:
-            raise InvalidValueError("permutations and bootstraps must be at least 1")
         if self.resample == "together" and first.effects.shape[1] != second.effects.shape[1]:
             raise InvalidValueError("examples resampled together must be equally many; use resample='separately'")
 

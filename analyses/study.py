@@ -1,12 +1,12 @@
 """A study: main task with its auxiliaries, alone, and with a control; did it transfer, and which heads are shared?"""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -14,8 +14,9 @@ from analyses.ablation import HeadAblation, HeadEffects
 from analyses.overlap import HeadOverlap
 from analyses.shared_heads import attention_example, top_shared_heads
 from analyses.store import stored_table
+from analyses.study_record import StudyRecord, read_record
 from analyses.study_results import AttentionExample, StudyResults
-from tasks import BrokenRunError, Group, InvalidValueError, Member, get_group
+from tasks import Group, InvalidValueError, Member, get_group
 from training import Preset, Progress, Run, evaluate, load_run, named_generator
 from training.config import TrainConfig
 from training.files import read_json, write_json
@@ -27,6 +28,7 @@ CONDITIONS = ("auxiliary", "alone", "control")
 
 WEIGHTS: tuple[Weights, ...] = ("raw", "averaged")
 METRICS = ("accuracy", "nll")
+ABLATION = HeadAblation(kind="mean", metric=METRICS[0])
 
 _MATCHED = HeadOverlap(resample="together")  # the prompts of all tasks are the same words
 
@@ -89,49 +91,62 @@ class Study:
     @cached_property
     def configs(self) -> dict[str, TrainConfig]:
         """The training configuration of each condition: the same but for the tasks."""
-        return {
-            condition: self.preset.train_config(
-                self.members(condition), vocabulary=self.group.vocabulary, seed=self.seed
-            )
-            for condition in self.conditions
-        }
+        return {condition: self._config(condition) for condition in self.conditions}
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What makes the study again (`open_study`), as plain values."""
-        return {
-            "format": FORMAT,
-            "group": self.group.name,
-            "main_length": self.group.main.max_length,
-            "auxiliary_length": self.group.auxiliary_length,
-            "preset": self.preset.name,
-            "sections": self.preset.sections,
-            "seed": self.seed,
-            "n": self.n,
-        }
+    def record(self) -> StudyRecord:
+        """What makes the study again (`open_study`)."""
+        comparison = dataclasses.asdict(self.overlap)
+        return StudyRecord(
+            format=FORMAT,
+            group=self.group.name,
+            main_length=self.group.main.max_length,
+            auxiliary_length=self.group.auxiliary_length,
+            preset=self.preset.name,
+            sections=self.preset.sections,  # pyright: ignore[reportArgumentType]  (checked by the record)
+            seed=self.seed,
+            n=self.n,
+            shared=self.shared,
+            **comparison,
+        )
 
     def train(
-        self, folder: Path, *, workers: int, on_progress: Callable[[str, Progress], object] = lambda *_: None
+        self,
+        folder: Path,
+        *,
+        workers: int,
+        command: str = "",
+        on_progress: Callable[[str, Progress], object] = lambda *_: None,
     ) -> dict[str, Run]:
         """Trains the three models into `folder/CONDITION`, going on where an earlier call stopped.
 
+        Args:
+            folder: The study's folder.
+            workers: How many models at a time.
+            command: The command that makes the study, kept for `interp report`.
+            on_progress: Called with the condition and where its training stands.
+
         Raises:
-            InvalidValueError: The folder holds another study.
+            InvalidValueError: The folder holds another study, or a run.
         """
         jobs = {condition: (config, folder / condition) for condition, config in self.configs.items()}
-        about = self.about
         if (folder / "config.json").exists():
             raise InvalidValueError(f"{str(folder)!r} holds a run, not a study; choose another name")
         if (folder / STUDY).exists():
-            there = read_json(folder / STUDY)
-            other = [name for name, value in about.items() if there.get(name) != value]
+            other = self.record.differs(read_record(folder))
             if other:
                 raise InvalidValueError(
-                    f"{str(folder)!r} holds another study ({other[0]} is {there.get(other[0])} there, "
-                    f"{about[other[0]]} here); choose another name, or remove that folder"
+                    f"{str(folder)!r} holds another study ({other}); choose another name, or remove that folder"
                 )
-        write_json(folder / STUDY, about)
-        train_many(jobs, workers=workers, on_progress=on_progress)
+        else:
+            record = self.record.model_copy(update={"command": command})
+            write_json(folder / STUDY, record.model_dump(mode="json"))
+        try:
+            train_many(jobs, workers=workers, on_progress=on_progress)
+        finally:
+            if [path.name for path in folder.iterdir()] == [STUDY]:  # it failed before anything was kept
+                (folder / STUDY).unlink()
+                folder.rmdir()
         return {condition: load_run(folder / condition) for condition in self.conditions}
 
     def measure(
@@ -164,6 +179,12 @@ class Study:
             attention=self._attention(run, effects),
         )
 
+    def _config(self, condition: str) -> TrainConfig:
+        config = self.preset.train_config(self.members(condition), vocabulary=self.group.vocabulary, seed=self.seed)
+        marked = {self.group.main.max_length, self.transfer_length, self.group.auxiliary_length}
+        lengths = tuple(sorted(marked.union(config.measure.lengths)))
+        return config.model_copy(update={"measure": config.measure.model_copy(update={"lengths": lengths})})
+
     def _key(self, run: Run, weights: Weights = "averaged") -> dict[str, object]:
         tasks = [member.task.key for member in run.mixture]
         return {"weights": run.digest(weights=weights), "tasks": tasks, "seed": self.seed, "n": self.n}
@@ -186,18 +207,21 @@ class Study:
             tables.append(stored_table(results, f"accuracy-{condition}-{weights}", key, lambda w=weights: compute(w)))
         return pd.concat(tables, ignore_index=True)
 
+    @property
+    def _ablation_key(self) -> dict[str, object]:
+        return {"ablation": ABLATION, "metrics": METRICS, "length": self.transfer_length}
+
     def _effects(self, results: Path, run: Run, task: str) -> list[HeadEffects]:
         """The effect of every head on a task, in each metric; the prompts of all tasks are the same words."""
-        ablation = HeadAblation(kind="mean", metric=METRICS[0])
 
         def compute() -> pd.DataFrame:
-            found = ablation.effects(
+            found = ABLATION.effects(
                 run.model(), run.task(task), length=self.transfer_length, n=self.n // 2, task_head=run.task_head(task),
                 generator=named_generator(self.seed, "ablation"), also=METRICS[1:],
             )  # fmt: skip
             return pd.concat([effects.examples() for effects in found], ignore_index=True)
 
-        key = {**self._key(run), "task": task, "ablation": ablation, "metrics": METRICS, "length": self.transfer_length}
+        key = {**self._key(run), "task": task, **self._ablation_key}
         table = stored_table(results, f"ablation-{task}", key, compute)
         return [HeadEffects.from_examples(table[table["metric"] == metric]) for metric in METRICS]
 
@@ -211,7 +235,7 @@ class Study:
             ]
             return pd.concat(tables, ignore_index=True)
 
-        about = {"first": main, "second": other, "overlap": self.overlap, "length": self.transfer_length}
+        about = {"first": main, "second": other, "overlap": self.overlap, **self._ablation_key}
         return stored_table(results, f"overlap-{main}-{other}", {**self._key(run), **about}, compute)
 
     def _attention(self, run: Run, effects: dict[str, list[HeadEffects]]) -> tuple[AttentionExample, ...]:
@@ -244,20 +268,13 @@ def open_study(folder: Path) -> Study:
     """The study whose folder this is.
 
     Raises:
-        BrokenRunError: The folder holds no study, or one written by a newer version.
+        BrokenRunError: The folder holds no study, a damaged one, or one written by a newer version.
         UnknownNameError: Its group no longer exists.
     """
-    values = read_json(folder / STUDY)
-    names = ("format", "group", "main_length", "auxiliary_length", "preset", "sections", "seed", "n")
-    written = values.get("format")
-    if isinstance(written, int) and written > FORMAT:
-        raise BrokenRunError(
-            f"{str(folder)!r} was written by a newer version (format {written}, this one reads up to {FORMAT}); "
-            "upgrade, or run the study again"
-        )
-    if not isinstance(written, int) or any(name not in values for name in names):
-        raise BrokenRunError(
-            f"{str(folder / STUDY)!r} is not that of a study; remove the folder, or run the study again"
-        )
-    group = get_group(values["group"]).with_lengths(main=values["main_length"], auxiliary=values["auxiliary_length"])
-    return Study(group, Preset(values["preset"], values["sections"]), seed=values["seed"], n=values["n"])
+    record = read_record(folder)
+    group = get_group(record.group).with_lengths(main=record.main_length, auxiliary=record.auxiliary_length)
+    comparison = HeadOverlap(
+        k=record.k, permutations=record.permutations, bootstraps=record.bootstraps, resample=record.resample
+    )
+    preset = Preset(record.preset, dict(record.sections))
+    return Study(group, preset, seed=record.seed, n=record.n, shared=record.shared, overlap=comparison)

@@ -30,7 +30,7 @@ def bench(
     *,
     rows: Annotated[tuple[Row, ...], Parameter(consume_multiple=True)] = ("training", "ablation"),
     shapes: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("2/4/64", "4/4/128", "6/6/384"),
-    seconds: float = 180.0,
+    seconds: float = 120.0,
     threads: int = torch.get_num_threads(),
     out: Path | None = None,
 ) -> None:

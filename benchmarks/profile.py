@@ -18,14 +18,14 @@ from benchmarks.training_row import training_steps
 KINDS: dict[str, tuple[str, ...]] = {
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
     "attention": ("_scaled_dot_product",),
-    "rotation, gating, residual sums": ("aten::mul", "aten::add", "aten::sub", "aten::neg", "aten::silu", "aten::cat"),
+    "rotation, gate, sums": ("aten::mul", "aten::add", "aten::sub", "aten::neg", "aten::silu", "aten::cat"),
     "norms": ("rms_norm", "aten::pow", "aten::mean", "aten::rsqrt", "aten::div", "aten::sum", "aten::expand"),
     "optimiser": ("adamw", "lerp", "linalg_vector_norm", "_foreach", "Optimizer"),
-    "indexing and copies": ("aten::index", "aten::copy_", "aten::fill_", "aten::nonzero", "aten::where", "aten::sort"),
+    "indexing, copies": ("aten::index", "aten::copy_", "aten::fill_", "aten::nonzero", "aten::where", "aten::sort"),
 }
 """Parts of operators' names, by what they are for; the first kind with a match counts."""
 
-OTHER = "everything else: views, bookkeeping, sampling"
+OTHER = "views, bookkeeping, data"
 
 app = App(name="python -m benchmarks.profile", help="Show where training and ablation spend their time.")
 
@@ -56,7 +56,7 @@ def show(
         table.add_column(name, justify="right")
     for kind in (*KINDS, OTHER):
         table.add_row(kind, *(f"{column.get(kind, 0.0):.0%}" for column in columns.values()))
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 def shares(work: Callable[[int], object], *, units: int) -> dict[str, float]:

@@ -64,9 +64,9 @@ class Rounds:
 def run_rounds(contenders: Sequence[Contender], *, seconds: float, first: int = 0) -> Rounds:
     """Times the contenders in rounds A B C A B C ...
 
-    Unit `first` of each contender warms up and sets how many units make a round; rounds then go on until the time is
-    used up, at least three of them. In each round all contenders do the same units, in an order that turns by one place
-    from round to round.
+    The first two units of each contender (one, if that is slow) warm up and set how many units make a round; rounds
+    then go on until the time is used up, at least three of them. In each round all contenders do the same units, in an
+    order that turns by one place from round to round.
 
     Args:
         contenders: What to compare.
@@ -74,7 +74,8 @@ def run_rounds(contenders: Sequence[Contender], *, seconds: float, first: int = 
         first: The first unit's number.
     """
     once = sum(_seconds(contender, range(first, first + 1)) for contender in contenders)
-    once = min(once, sum(_seconds(contender, range(first + 1, first + 2)) for contender in contenders))
+    if LEAST_ROUNDS * once < seconds:  # there is time to measure it again, warm
+        once = min(once, sum(_seconds(contender, range(first + 1, first + 2)) for contender in contenders))
     units = max(1, int(seconds / (8 * once)))
     count = max(LEAST_ROUNDS, round(seconds / (units * once)))
     measured: dict[str, list[float]] = {contender.name: [] for contender in contenders}

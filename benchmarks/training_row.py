@@ -69,7 +69,7 @@ def padded_loop(model: nn.Module, config: TrainConfig) -> Callable[[int], Tensor
         {"params": others, "weight_decay": 0.0},
     ]
     betas = (config.optimizer.beta1, config.optimizer.beta2)
-    optimizer = torch.optim.AdamW(groups, lr=config.optimizer.learning_rate, betas=betas, eps=1e-12)
+    optimizer = torch.optim.AdamW(groups, lr=config.optimizer.learning_rate, betas=betas, eps=1e-12, fused=True)
 
     def step(number: int) -> Tensor:
         batch = padded_batch(config, number)

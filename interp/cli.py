@@ -45,6 +45,10 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output is gone
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _refuse(f"cannot use {str(error.filename)!r}: {error.strerror}; choose another name or place")
     except Exception as error:
         from tasks.errors import InterpError  # not above: it loads torch, which no help text needs
 

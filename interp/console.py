@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,3 +138,18 @@ class Monitor:
         if not self._console.is_terminal and tenth > self._tenths.get(name, -1):
             self._tenths[name] = tenth
             say(f"{name}: step {progress.step} of {progress.steps}, loss {loss}")
+
+
+@contextmanager
+def counting() -> Generator[Callable[[str], Callable[[int, int], None]], None, None]:
+    """Bars for work that counts itself: `bar(name)` is called with what is done and what is to do in all."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=(console := Console(stderr=True)), disable=not console.is_terminal, transient=True) as bars:
+
+        def bar(name: str) -> Callable[[int, int], None]:
+            place = bars.add_task(name)
+            return lambda done, total: bars.update(place, completed=done, total=total)
+
+        yield bar

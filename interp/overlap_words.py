@@ -105,9 +105,9 @@ def null_sentence(row: Row) -> str:
     return f"{name} {verb} {_show(row, mean)} on average{spread}; {_p_words(p, _number(row, 'permutations'))}"
 
 
-def overlap_headline(table: DataFrame) -> list[str]:
-    """One sentence per pair of maps: cosine similarity, against heads shuffled within layers."""
-    rows = table[(table["measure"] == "cosine") & (table["null"] == "within_layer") & (table["metric"] == "accuracy")]
+def overlap_headline(table: DataFrame, *, metric: str = "accuracy") -> list[str]:
+    """One sentence per pair of maps in one metric: cosine similarity, against heads shuffled within layers."""
+    rows = table[(table["measure"] == "cosine") & (table["null"] == "within_layer") & (table["metric"] == metric)]
     return [_headline(row) for row in rows.to_dict("records")]
 
 

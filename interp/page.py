@@ -22,11 +22,24 @@ from interp.figures.attention_patterns import (
 from interp.figures.style import ON_DARK
 from interp.head_words import heads_sentence, heads_table
 from interp.overlap_words import correction_note, overlap_headline, overlap_words
-from interp.panels import Panel, by_length_panel, map_panels, scatter_panels, study_maps, study_metrics, training_panels
+from interp.panels import (
+    Panel,
+    by_length_panel,
+    map_panels,
+    scatter_panels,
+    study_maps,
+    study_metrics,
+    too_few_right,
+    training_panels,
+)
 from interp.verdict import quoted, verdict
 from training.files import write_whole
 
 TEMPLATES = Path(__file__).parent / "templates"
+_BY_LOSS = (
+    "Too few answers are right at this length for exact match to show what a head does, so heads are measured by the "
+    "loss here."
+)
 
 
 def write_page(results: StudyResults, path: Path) -> Path:
@@ -80,7 +93,8 @@ def script_json(value: object) -> Markup:
 
 def _context(results: StudyResults) -> dict[str, Any]:
     headline = verdict(results)
-    maps = study_maps(results, metric=study_metrics(results)[0]) if len(results.ablation) else []
+    metric = next(iter(study_metrics(results)), "accuracy")
+    maps = study_maps(results, metric=metric) if len(results.ablation) else []
     compared = maps[1:] if maps and maps[0].task == results.main else []
     sections = {
         "by_length": [by_length_panel(results)],
@@ -98,8 +112,11 @@ def _context(results: StudyResults) -> dict[str, Any]:
         "sections": sections,
         "accuracy_table": accuracy_table(results.accuracy, weights=headline.weights),
         "heads_table": heads_table(maps) if maps else DataTable((), ()),
-        "head_sentences": [heads_sentence(maps[0], auxiliary) for auxiliary in compared]
-        + overlap_headline(results.overlap),
+        "head_sentences": [
+            *([_BY_LOSS] if too_few_right(results) else []),
+            *(heads_sentence(maps[0], auxiliary) for auxiliary in compared),
+            *overlap_headline(results.overlap, metric=metric),
+        ],
         "pairs": overlap_words(results.overlap),
         "correction": correction_note(results.overlap),
         "attention": heads,

@@ -86,9 +86,20 @@ def study_maps(results: StudyResults, *, metric: str) -> list[HeadMap]:
     return [head_map(results.ablation, task=task, metric=metric) for task in tasks]
 
 
+FEWEST_RIGHT = 0.1
+"""Below this exact match of the unchanged model, heads are measured by the loss: what is wrong already cannot break."""
+
+
 def study_metrics(results: StudyResults) -> list[str]:
-    """The metrics of the ablation, accuracy first."""
-    return sorted({str(metric) for metric in results.ablation["metric"]}, key=lambda it: (it != "accuracy", it))
+    """The metrics of the ablation, the one to be read first in front: accuracy, unless too little is right to lose."""
+    names = sorted({str(metric) for metric in results.ablation["metric"]}, key=lambda it: (it != "accuracy", it))
+    return names[::-1] if too_few_right(results) else names
+
+
+def too_few_right(results: StudyResults) -> bool:
+    """Whether exact match cannot show a head's effect on some task, and the loss is there to show it."""
+    rows = results.ablation[results.ablation["metric"] == "accuracy"]
+    return bool((rows["clean"] < FEWEST_RIGHT).any()) and "nll" in set(results.ablation["metric"])
 
 
 def map_panels(results: StudyResults) -> list[Panel]:

@@ -10,6 +10,7 @@ from interp.console import Monitor, say, show
 from interp.page import write_page
 from tasks import BrokenRunError
 from tasks.errors import unknown_name
+from training import load_run
 from training.runs import ROOT, STUDY, list_runs
 
 
@@ -17,7 +18,17 @@ def run_study(study: Study, folder: Path, *, workers: int, command: str) -> Stud
     """Trains, measures, shows the result table, writes `folder/report.html`; what is done already is reused."""
     monitor = Monitor()
     with monitor.running():
-        runs = study.train(folder, workers=workers, on_progress=monitor)
+        study.train(folder, workers=workers, command=command, on_progress=monitor)
+    return report_study(study, folder, command=command)
+
+
+def report_study(study: Study, folder: Path, *, command: str) -> StudyResults:
+    """Measures the trained models of a study, shows the result table, and writes `folder/report.html`.
+
+    Raises:
+        BrokenRunError: One of the models is not trained to the end.
+    """
+    runs = {condition: load_run(folder / condition) for condition in study.conditions}
     results = study.measure(folder, runs, command=command, on_stage=lambda stage: say(f"{stage} ..."))
     page = write_page(results, folder / "report.html")
     columns = ["condition", *(f"{results.main} at {length}" for length in _headline(results))]

@@ -200,12 +200,13 @@ class MeasureConfig(Config):
     """What is kept and measured while training.
 
     Attributes:
-        checkpoints: How many checkpoints are kept, equally spaced, the last at the end.
+        checkpoints: How many checkpoints are kept, equally spaced, the last at the end; or the steps themselves, and
+            the end.
         lengths: Lengths at which accuracy is measured at each checkpoint, for every task of the mixture.
         n: Test examples per task and length at a checkpoint.
     """
 
-    checkpoints: Positive = 20
+    checkpoints: Positive | tuple[Positive, ...] = 20
     lengths: tuple[Positive, ...] = ()
     n: Positive = 128
 
@@ -235,6 +236,9 @@ class TrainConfig(Config):
             raise ValueError(
                 f"d_vocab {self.model.d_vocab} differs from the vocabulary's {len(self.vocabulary)} tokens"
             )
+        chosen = self.measure.checkpoints
+        if isinstance(chosen, tuple) and max(chosen, default=0) > self.optimizer.steps:
+            raise ValueError(f"checkpoint {max(chosen)} lies beyond the last step, {self.optimizer.steps}")
         if self.model.task_heads not in (1, len(self.mixture)):
             raise ValueError(
                 f"task_heads {self.model.task_heads} with {len(self.mixture)} tasks; "

@@ -37,8 +37,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
 
 def remove_parts(folder: Path) -> None:
     """Removes what a writer that was killed left in a folder."""
-    for part in folder.rglob(".*"):
-        part.unlink()
+    for part in folder.rglob(".*.part*"):
+        if part.is_file():
+            part.unlink()
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> Path:

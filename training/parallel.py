@@ -46,7 +46,7 @@ def train_many(
         return
     context = multiprocessing.get_context("spawn")
     reports = context.Queue()
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, (_cores()) // workers)
     pool = ProcessPoolExecutor(
         min(workers, len(waiting)), mp_context=context, initializer=_start_worker, initargs=(reports, threads)
     )
@@ -64,6 +64,11 @@ def train_many(
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _finished(name: str, job: tuple[TrainConfig, Path], on_progress: Callable[[str, Progress], object]) -> bool:

@@ -14,6 +14,7 @@ from tasks.errors import unknown_name
 from training.config import TrainConfig
 from training.files import AGAIN, read_json, read_table, read_tensors
 from training.model import HookedTransformer
+from training.randomness import named_generator
 
 FORMAT = 1
 """The layout of a run folder; a folder with a higher number was written by a newer version."""
@@ -151,8 +152,6 @@ class Run:
 
 def fresh_model(config: TrainConfig) -> HookedTransformer:
     """The untrained model of a configuration; its initial weights depend on the seed alone."""
-    from training.randomness import named_generator
-
     generator = named_generator(config.seed, "weights")
     return HookedTransformer(config.model, vocabulary=Vocabulary(config.vocabulary), generator=generator)
 
@@ -172,9 +171,17 @@ def load_weights(model: HookedTransformer, weights: dict[str, torch.Tensor], pat
 
 def list_runs(root: Path = ROOT) -> list[str]:
     """The names of all finished runs and studies under a folder, newest last."""
-    found = [path.parent for pattern in ("config.json", STUDY) for path in root.rglob(pattern)]
-    whole = [path for path in found if not any(part.endswith(PARTIAL) for part in path.parts)]
-    return [_name(path, root) for path in sorted(whole, key=lambda path: (path.stat().st_mtime_ns, path.name))]
+    runs = [path.parent for path in root.rglob("config.json")]
+    studies = [path.parent for path in root.rglob(STUDY) if (path.parent / "auxiliary" / "config.json").is_file()]
+    whole = [path for path in runs + studies if not any(part.endswith(PARTIAL) for part in path.parts)]
+    return [_name(path, root) for path in sorted(whole, key=lambda path: (_finished_at(path), path.name))]
+
+
+def _finished_at(folder: Path) -> int:
+    """When a run, or a study's main run, was finished: `environment.json` is written last."""
+    run = folder / "auxiliary" if (folder / STUDY).is_file() else folder
+    last = run / "environment.json"
+    return (last if last.is_file() else run).stat().st_mtime_ns
 
 
 def load_run(name: str | Path | None = None, *, root: Path = ROOT) -> Run:

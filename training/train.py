@@ -201,7 +201,7 @@ class _Training:
         self.losses.zero_()
 
     def _measure(self, raw: dict[str, Tensor], norm: Tensor) -> pd.DataFrame:
-        tables = []
+        tables: list[pd.DataFrame] = []
         for weights, values in (("raw", raw), ("averaged", self.averaged.weights)):
             self._load(values)
             for place, member in enumerate(self.mixture):
@@ -271,8 +271,10 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _kept_steps(steps: int, checkpoints: int) -> set[int]:
-    """The steps with a checkpoint: equally spaced, the last at the end."""
+def _kept_steps(steps: int, checkpoints: int | tuple[int, ...]) -> set[int]:
+    """The steps with a checkpoint: equally spaced, or those chosen; always the last one."""
+    if isinstance(checkpoints, tuple):
+        return {*checkpoints, steps}
     count = min(checkpoints, steps)
     return {round(steps * (place + 1) / count) for place in range(count)}
 

@@ -1,6 +1,6 @@
 """Prints the tables of copy-shift.md from five finished studies: `python docs/results/copy_shift.py [RUNS]`.
 
-They are made by `for s in 0 1 2 3 4; do interp study copy+shift --seed $s; done`.
+They are made by `for s in 11 12 13 14 15; do interp study copy+shift --seed $s; done`.
 """
 
 import sys
@@ -14,7 +14,7 @@ from analyses.study import open_study
 from training import load_run
 
 LENGTH = 15
-SEEDS = range(5)
+SEEDS = range(11, 16)
 CONDITIONS = ("auxiliary", "alone", "control")
 
 
@@ -43,7 +43,10 @@ def seed_table(table: pd.DataFrame, weights: str) -> str:
     wide = at.pivot_table(index="seed", columns="condition", values="accuracy")[list(CONDITIONS)]
     wide["gain"] = wide["auxiliary"] - wide["alone"]
     wide["control - alone"] = wide["control"] - wide["alone"]
-    lines = ["| seed | with `copy` | alone | with `reverse` (control) | gain | control - alone |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| seed | with `copy` | alone | with `reverse` (control) | gain | control - alone |",
+        "|---|---|---|---|---|---|",
+    ]
     for seed, row in zip(wide.index, wide.to_numpy(), strict=True):
         lines.append(f"| {seed} | " + " | ".join(f"{value:.3f}" for value in row) + " |")
     lines.append("| mean, 95 % interval | " + " | ".join(interval(column) for column in wide.to_numpy().T) + " |")

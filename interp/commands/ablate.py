@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from interp.console import check_output, emit, say
+from interp.console import check_output, counting, emit, say
 from interp.options import Flag, Many, Output, Which
 
 
@@ -52,13 +52,14 @@ def ablate(
     ablation = HeadAblation(kind=kind, metric=metric, heads=chosen, together="jointly" if joint else "singly")
     at = default_length(loaded) if length is None else length
     model = loaded.model(which.step, weights=which.weights)
-    tables = [
-        ablation(
-            model, one, length=at, n=which.n, generator=named_generator(which.seed, "ablation"),
-            task_head=loaded.task_head(one.name),
-        )
-        for one in tasks
-    ]  # fmt: skip
+    with counting() as bar:
+        tables = [
+            ablation.effects(
+                model, one, length=at, n=which.n, generator=named_generator(which.seed, "ablation"),
+                task_head=loaded.task_head(one.name), on_done=bar(one.name),
+            )[0].table()
+            for one in tasks
+        ]  # fmt: skip
     columns = ["task", "length", "heads", "clean", "ablated", "effect", "stderr", "n"]
     title = f"{loaded.name}: {kind} ablation, {metric}; effect > 0: the head helped"
     say(f"run: {loaded.path}")

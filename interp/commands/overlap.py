@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from interp.console import check_output, emit, say
+from interp.console import check_output, counting, emit, say
 from interp.options import Many, Output, Which
 
 
@@ -40,8 +40,12 @@ def overlap(
     from tasks import InvalidValueError
     from training import load_run, named_generator
 
-    loaded = load_run(run)
+    comparison = HeadOverlap(k=k, permutations=permutations, bootstraps=bootstraps, resample="together")
     get_metric(metric)
+    loaded = load_run(run)
+    heads = loaded.config.model.n_layers * loaded.config.model.n_heads
+    if k > heads:
+        raise InvalidValueError(f"k = {k} top heads of {heads}; allowed are 1 to {heads}")
     names = tasks or tuple(member.task.name for member in loaded.mixture)[:2]
     if len(names) != 2 or names[0] == names[1]:
         raise InvalidValueError(
@@ -50,15 +54,15 @@ def overlap(
     both = [loaded.task(name) for name in names]
     model = loaded.model(which.step, weights=which.weights)
     at = default_length(loaded) if length is None else length
-    effects = [
-        HeadAblation(kind=kind, metric=metric).effects(
-            model, one, length=at, n=which.n, generator=named_generator(which.seed, "ablation"),
-            task_head=loaded.task_head(one.name),
-        )[0]
-        for one in both
-    ]  # fmt: skip
+    with counting() as bar:
+        effects = [
+            HeadAblation(kind=kind, metric=metric).effects(
+                model, one, length=at, n=which.n, generator=named_generator(which.seed, "ablation"),
+                task_head=loaded.task_head(one.name), on_done=bar(one.name),
+            )[0]
+            for one in both
+        ]  # fmt: skip
     # The same generator for both tasks: tasks that read the same prompts are compared on the same prompts.
-    comparison = HeadOverlap(k=k, permutations=permutations, bootstraps=bootstraps, resample="together")
     table = comparison(*effects, generator=named_generator(which.seed, "overlap", metric))
     columns = ["measure", "estimate", "low", "high", "null", "null_mean", "null_low", "null_high", "p"]
     title = f"{loaded.name}: {names[0]} and {names[1]} at length {at}, {kind} ablation, {metric}"

@@ -2,7 +2,7 @@
 
 
 def report(study: str | None = None, /) -> None:
-    """Write a study's page again, measuring whatever is not measured yet.
+    """Write a finished study's page again.
 
     Examples: `interp report`, `interp report demo`
 
@@ -10,7 +10,8 @@ def report(study: str | None = None, /) -> None:
         study: A study's folder or name; the newest if left out.
     """
     from analyses.study import open_study
-    from interp.studies import find_study, run_study
+    from analyses.study_record import read_record
+    from interp.studies import find_study, report_study
 
     folder = find_study(study)
-    run_study(open_study(folder), folder, workers=2, command=f"interp report {folder.name}")
+    report_study(open_study(folder), folder, command=read_record(folder).command)

@@ -1,6 +1,6 @@
 """`interp study`."""
 
-from pathlib import Path
+import shlex
 from typing import Annotated
 
 from interp.options import Settings
@@ -35,7 +35,7 @@ def study(
         auxiliary_length: Longest training length of the other tasks, if not the group's.
     """
     from analyses.study import Study
-    from interp.groups import chosen_group
+    from interp.groups import chosen_group, default_name
     from interp.studies import run_study
     from tasks import InvalidValueError
     from training import load_preset
@@ -45,18 +45,9 @@ def study(
         raise InvalidValueError(f"workers = {workers}; allowed is 1 or more")
     chosen = chosen_group(group, main_length, auxiliary_length)
     asked = Study(chosen, load_preset(preset).override(set_), seed=seed, n=n)
-    folder = ROOT / (name or f"{group.replace('/', '-')}-{Path(preset).stem}-seed{seed}")
-    run_study(asked, folder, workers=workers, command=_command(locals()))
-
-
-def _command(given: dict[str, object]) -> str:
-    """The command line that makes the same study."""
-    import shlex
-
-    parts = ["interp", "study", str(given["group"]), "--preset", str(given["preset"]), "--seed", str(given["seed"])]
-    for option in ("n", "main_length", "auxiliary_length"):
-        if given[option] not in (None, 1024):
-            parts += [f"--{option.replace('_', '-')}", str(given[option])]
-    settings = given["set_"]
-    parts += ["--set", *map(str, settings)] if isinstance(settings, tuple) and settings else []
-    return shlex.join(parts)
+    lengths = {"--main-length": main_length, "--auxiliary-length": auxiliary_length}
+    given = {option: value for option, value in lengths.items() if value is not None}
+    folder = ROOT / (name or default_name(group, preset, seed, changes=(set_, given, () if n == 1024 else n)))
+    parts = ["interp", "study", group, "--preset", preset, "--seed", seed, "--n", n, "--workers", workers]
+    parts += [part for item in given.items() for part in item] + (["--set", *set_] if set_ else [])
+    run_study(asked, folder, workers=workers, command=shlex.join(map(str, parts)))

@@ -1,6 +1,5 @@
 """`interp train`."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from interp.console import Monitor, say
@@ -34,7 +33,7 @@ def train(
         auxiliary_length: Longest training length of the other tasks, if not the group's.
     """
     from analyses.study import Study
-    from interp.groups import chosen_group
+    from interp.groups import chosen_group, default_name
     from tasks import InvalidValueError
     from training import load_preset
     from training import train as train_run
@@ -44,7 +43,8 @@ def train(
     if condition == "control" and not chosen.controls:
         raise InvalidValueError(f"group {group!r} has no control tasks; allowed conditions are auxiliary and alone")
     study = Study(chosen, load_preset(preset).override(set_), seed=seed)
-    path = ROOT / (name or f"{group.replace('/', '-')}-{condition}-{Path(preset).stem}-seed{seed}")
+    given = () if main_length is None and auxiliary_length is None else (main_length, auxiliary_length)
+    path = ROOT / (name or default_name(f"{group}-{condition}", preset, seed, changes=(set_, given)))
     monitor = Monitor()
     with monitor.running():
         run = train_run(study.configs[condition], path, on_step=lambda progress: monitor(condition, progress))

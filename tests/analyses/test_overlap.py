@@ -224,9 +224,6 @@ JOINT = effects_of(torch.ones(1, 3), sets=[(Head(0, 1), Head(1, 0))])
         (HeadOverlap(k=1), JOINT, JOINT,
          "overlap needs maps of single heads, not of a joint set; ablate the heads singly"),
         (HeadOverlap(k=5), FEW, FEW, "k = 5 top heads of 4; allowed are 1 to 4"),
-        (HeadOverlap(k=0), FEW, FEW, "k = 0 top heads of 4; allowed are 1 to 4"),
-        (HeadOverlap(permutations=0), FEW, FEW, "permutations and bootstraps must be at least 1"),
-        (HeadOverlap(bootstraps=0), FEW, FEW, "permutations and bootstraps must be at least 1"),
         (HeadOverlap(resample="together"), FEW, effects_of(torch.ones(4, 2)),
          "examples resampled together must be equally many; use resample='separately'"),
     ],
@@ -235,3 +232,10 @@ def test_refused(overlap: HeadOverlap, first: HeadEffects, second: HeadEffects, 
     with pytest.raises(InvalidValueError) as caught:
         overlap(first, second, generator=seeded())
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("name", ["k", "permutations", "bootstraps"])
+def test_nothing_to_compare_or_draw_is_refused(name: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        replace(HeadOverlap(), **{name: 0})
+    assert str(caught.value) == f"{name} = 0 is not possible; allowed is 1 or more"

@@ -12,11 +12,12 @@ from analyses import HeadAblation, HeadOverlap
 from analyses.ablation import COLUMNS as ABLATION_COLUMNS
 from analyses.overlap import COLUMNS as OVERLAP_COLUMNS
 from analyses.study import CONDITIONS, METRICS, Study, open_study
+from analyses.study_record import read_record
 from analyses.study_results import StudyResults
 from tasks import BrokenRunError, Group, InvalidValueError, UnknownNameError, get_group
 from tests.analyses.models import GROUP, PRESET, STUDY
 from training import Preset, Progress, Run, load_run, named_generator, train
-from training.files import AGAIN, read_json, write_json
+from training.files import AGAIN, write_json
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_all_tasks_of_a_study_read_the_same_prompts(group: str) -> None:
 
 # ------------------------------------------------------------------------------------------------------------- training
 def test_folder_holds_the_study_and_a_run_for_each_condition(tiny_study: Path) -> None:
-    assert read_json(tiny_study / "study.json") == STUDY.about
+    assert read_record(tiny_study) == STUDY.record
     assert {c: run.config for c, run in runs_of(tiny_study).items()} == STUDY.configs
     assert load_run(tiny_study).path == tiny_study / "auxiliary"
 
@@ -238,6 +239,9 @@ def test_open_study_makes_the_study_again(tiny_study: Path) -> None:
     [
         (replace(STUDY, seed=1), "seed is 0 there, 1 here"),
         (replace(STUDY, n=8), "n is 16 there, 8 here"),
+        (replace(STUDY, shared=1), "shared is 3 there, 1 here"),
+        (replace(STUDY, overlap=replace(STUDY.overlap, k=2)), "k is 3 there, 2 here"),
+        (replace(STUDY, preset=PRESET.override(["optimizer.steps=30"])), "optimizer.steps is 20 there, 30 here"),
         (replace(STUDY, group=GROUP.with_lengths(main=2, auxiliary=6)), "main_length is 3 there, 2 here"),
         (replace(STUDY, group=get_group("reverse+shift").with_lengths(main=3, auxiliary=6)),
          "group is copy+shift there, reverse+shift here"),
@@ -249,7 +253,7 @@ def test_folder_of_another_study_is_refused(tiny_study: Path, other: Study, diff
     assert str(caught.value) == (
         f"{str(tiny_study)!r} holds another study ({difference}); choose another name, or remove that folder"
     )
-    assert read_json(tiny_study / "study.json") == STUDY.about
+    assert read_record(tiny_study) == STUDY.record
 
 
 def test_folder_of_a_run_is_refused(tiny_study: Path) -> None:
@@ -265,13 +269,23 @@ def test_folder_of_a_run_is_refused(tiny_study: Path) -> None:
     [
         ({"format": 2, "tasks_of_the_future": []},
          "{folder} was written by a newer version (format 2, this one reads up to 1); upgrade, or run the study again"),
-        ({"format": "one"}, "{file} is not that of a study; remove the folder, or run the study again"),
-        ({"group": None}, "{file} is not that of a study; remove the folder, or run the study again"),
+        ({"format": "one"},
+         ("{file} is not that of a study (config key 'format' = 'one': input should be a valid integer, unable to parse "
+          "string as an integer); remove the folder, or run the study again")),
+        ({"group": None},
+         ("{file} is not that of a study (config key 'group' is missing; it must be given); remove the folder, or run "
+          "the study again")),
+        ({"grup": "copy+shift"},
+         ("{file} is not that of a study (unknown config key 'grup'; did you mean 'group'? the keys are format, group, "
+          "main_length, auxiliary_length, preset, sections, seed, n, shared, k, permutations, bootstraps, resample, "
+          "command); remove the folder, or run the study again")),
     ],
-    ids=["newer", "format", "key missing"],
+    ids=["newer", "format", "key missing", "unknown key"],
 )  # fmt: skip
 def test_study_file_that_cannot_be_read_is_refused(tmp_path: Path, changed: dict[str, object], text: str) -> None:
-    values = {key: value for key, value in {**STUDY.about, **changed}.items() if value is not None}
+    values = {
+        key: value for key, value in {**STUDY.record.model_dump(mode="json"), **changed}.items() if value is not None
+    }
     file = write_json(tmp_path / "study.json", values)
     with pytest.raises(BrokenRunError) as caught:
         open_study(tmp_path)
@@ -286,7 +300,7 @@ def test_folder_without_a_study_is_refused(tmp_path: Path) -> None:
 
 
 def test_study_of_a_group_that_is_gone_is_refused(tmp_path: Path) -> None:
-    write_json(tmp_path / "study.json", {**STUDY.about, "group": "copy+shit"})
+    write_json(tmp_path / "study.json", {**STUDY.record.model_dump(mode="json"), "group": "copy+shit"})
     with pytest.raises(
         UnknownNameError, match="^unknown group 'copy\\+shit'; did you mean 'copy\\+shift'\\? the groups"
     ):

@@ -81,7 +81,7 @@ CASES = [
     (["evaluate", "tiny", "--step", "7"], "run 'tiny' has no checkpoint of step 7; it has 10, 20, 30"),
     (["overlap", "tiny", "--tasks", "copy"], "overlap compares two tasks, got copy; name two, as in .*"),
     (["overlap", "tiny", "--tasks", "copy", "copy"], "overlap compares two tasks, got copy copy; name two, as in .*"),
-    (["overlap", "tiny", *SMALL, "--k", "0"], "k = 0 top heads of 4; allowed are 1 to 4"),
+    (["overlap", "tiny", *SMALL, "--k", "0"], "k = 0 is not possible; allowed is 1 or more"),
     (["overlap", "tiny", *SMALL, "--k", "5"], "k = 5 top heads of 4; allowed are 1 to 4"),
     (["overlap", "tiny", *SMALL, "--permutations", "0"], "permutations and bootstraps must be at least 1.*"),
     # Configuration keys.

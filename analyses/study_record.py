@@ -1,0 +1,80 @@
+"""What a study's folder says of itself, `study.json`: enough to make the study again."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from tasks import BrokenRunError, InterpError
+from training.config import Config
+from training.files import read_json
+from training.runs import FORMAT, STUDY
+
+
+class StudyRecord(Config):
+    """The contents of `study.json`.
+
+    Attributes:
+        format: The layout; a higher one than `training.runs.FORMAT` was written by a newer version.
+        group: The group's name.
+        main_length: The main task's longest training length.
+        auxiliary_length: The auxiliaries' and controls'.
+        preset: The preset's name.
+        sections: The preset's values, overrides included.
+        seed: The seed.
+        n: Test examples per length.
+        shared: How many shared heads' attention patterns are shown.
+        k: `HeadOverlap`'s top-k.
+        permutations: Its shuffles per null.
+        bootstraps: Its bootstrap samples.
+        resample: How it draws examples.
+        command: The command that made the study.
+    """
+
+    format: int
+    group: str
+    main_length: int
+    auxiliary_length: int
+    preset: str
+    sections: dict[Literal["model", "optimizer", "measure"], dict[str, Any]]
+    seed: int
+    n: int
+    shared: int = 3
+    k: int = 3
+    permutations: int = 10_000
+    bootstraps: int = 2_000
+    resample: Literal["together", "separately"] = "together"
+    command: str = ""
+
+    def differs(self, other: "StudyRecord") -> str:
+        """How another record differs, in words; empty if it makes the same study."""
+        here, there = self.model_dump(exclude={"command"}), other.model_dump(exclude={"command"})
+        for name, value in here.items():
+            if isinstance(value, dict):
+                value = {f"{part}.{key}": v for part, keys in value.items() for key, v in keys.items()}
+                theirs = {f"{part}.{key}": v for part, keys in there[name].items() for key, v in keys.items()}
+                changed = sorted(key for key in {**value, **theirs} if value.get(key) != theirs.get(key))
+                if changed:
+                    return f"{changed[0]} is {theirs.get(changed[0])} there, {value.get(changed[0])} here"
+            elif value != there[name]:
+                return f"{name} is {there[name]} there, {value} here"
+        return ""
+
+
+def read_record(folder: Path) -> StudyRecord:
+    """Reads a study's record.
+
+    Raises:
+        BrokenRunError: The folder holds no study, a damaged one, or one written by a newer version.
+    """
+    values = read_json(folder / STUDY)
+    written = values.get("format")
+    if isinstance(written, int) and written > FORMAT:
+        raise BrokenRunError(
+            f"{str(folder)!r} was written by a newer version (format {written}, this one reads up to {FORMAT}); "
+            "upgrade, or run the study again"
+        )
+    try:
+        return StudyRecord.read(values)
+    except InterpError as error:
+        raise BrokenRunError(
+            f"{str(folder / STUDY)!r} is not that of a study ({error}); remove the folder, or run the study again"
+        ) from None
