@@ -37,7 +37,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
 
 def remove_parts(folder: Path) -> None:
     """Removes what a writer that was killed left in a folder."""
-    for part in folder.rglob(".*.part*"):
+    for part in folder.rglob(".*"):
         if part.is_file():
             part.unlink()
 

@@ -270,8 +270,8 @@ def test_folder_of_a_run_is_refused(tiny_study: Path) -> None:
         ({"format": 2, "tasks_of_the_future": []},
          "{folder} was written by a newer version (format 2, this one reads up to 1); upgrade, or run the study again"),
         ({"format": "one"},
-         ("{file} is not that of a study (config key 'format' = 'one': input should be a valid integer, unable to parse "
-          "string as an integer); remove the folder, or run the study again")),
+         ("{file} is not that of a study (config key 'format' = 'one': input should be a valid integer, unable to "
+          "parse string as an integer); remove the folder, or run the study again")),
         ({"group": None},
          ("{file} is not that of a study (config key 'group' is missing; it must be given); remove the folder, or run "
           "the study again")),

@@ -83,7 +83,7 @@ CASES = [
     (["overlap", "tiny", "--tasks", "copy", "copy"], "overlap compares two tasks, got copy copy; name two, as in .*"),
     (["overlap", "tiny", *SMALL, "--k", "0"], "k = 0 is not possible; allowed is 1 or more"),
     (["overlap", "tiny", *SMALL, "--k", "5"], "k = 5 top heads of 4; allowed are 1 to 4"),
-    (["overlap", "tiny", *SMALL, "--permutations", "0"], "permutations and bootstraps must be at least 1.*"),
+    (["overlap", "tiny", *SMALL, "--permutations", "0"], "permutations = 0 is not possible; allowed is 1 or more"),
     # Configuration keys.
     ([*TRAIN, "--set", "optimizer.stepz=5"], "unknown config key 'stepz'; did you mean 'steps'[?] the keys .*"),
     ([*STUDY, "--set", "modle.n_heads=2"], "unknown config section 'modle'; did you mean 'model'[?] allowed are .*"),
@@ -227,7 +227,11 @@ def test_broken_runs(
     ("content", "text"),
     [
         ("{", "'runs/old/study.json' cannot be read .*; .*"),
-        ("{}", "'runs/old/study.json' is not that of a study; remove the folder, or run the study again"),
+        (
+            "{}",
+            r"'runs/old/study.json' is not that of a study \(config key 'format' is missing; it must be given\); "
+            "remove the folder, or run the study again",
+        ),
         (
             (
                 '{"format": 99, "group": "copy+shift", "main_length": 3, "auxiliary_length": 5, "preset": "small", '

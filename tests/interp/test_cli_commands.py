@@ -1,6 +1,7 @@
 """Every command, through the app: exit code, what it prints where, and the files it writes."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -115,7 +116,8 @@ def test_train_options_reach_the_configuration(
     assert run(["train", str(made / "tiny.toml"), *options]) == 0
     shown = capsys.readouterr()
     assert shown.err.splitlines()[:2] == [line for line in shown.err.splitlines() if line.startswith("control: step ")]
-    assert list_runs() == ["copy+shift-control-tiny-seed5"]
+    (name,) = list_runs()
+    assert re.fullmatch("copy\\+shift-control-tiny-seed5-[0-9a-f]{6}", name)  # a digest of what else was given
     config = load_run().config
     assert [(member.task, member.max_length) for member in config.mixture] == [("shift", 3), ("reverse", 4)]
     assert (config.seed, config.optimizer.steps, config.model.norm) == (5, 2, "LN")
@@ -226,11 +228,14 @@ def test_demo_study_and_report(studied: Path, capsys: pytest.CaptureFixture[str]
 def test_study_names_its_folder_and_its_command(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--preset", "tiny.toml", "--seed", "2", "--n", "8", "--main-length", "2", "--auxiliary-length", "4"]
     assert run(["study", "copy+shift", *options, "--set", "optimizer.steps=3"]) == 0
-    folder = studied / "runs" / "copy+shift-tiny-seed2"
+    (folder,) = (studied / "runs").glob("copy+shift-tiny-seed2-*")  # a digest of what else was given
     about = json.loads((folder / "study.json").read_text())
     assert (about["seed"], about["n"], about["main_length"], about["auxiliary_length"]) == (2, 8, 2, 4)
     page = (folder / "report.html").read_text()
-    assert "interp study copy+shift --preset tiny.toml --seed 2 --n 8 --main-length 2 --auxiliary-length 4" in page
+    assert (
+        "interp study copy+shift --preset tiny.toml --seed 2 --n 8 --workers 2 --main-length 2 --auxiliary-length 4"
+        in page
+    )
     assert "--set optimizer.steps=3" in page
     assert load_run().config.optimizer.steps == 3
 
