@@ -276,5 +276,5 @@ def open_study(folder: Path) -> Study:
     comparison = HeadOverlap(
         k=record.k, permutations=record.permutations, bootstraps=record.bootstraps, resample=record.resample
     )
-    preset = Preset(record.preset, dict(record.sections))
+    preset = Preset(record.preset, {str(name): values for name, values in record.sections.items()})
     return Study(group, preset, seed=record.seed, n=record.n, shared=record.shared, overlap=comparison)

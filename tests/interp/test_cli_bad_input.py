@@ -229,8 +229,10 @@ def test_broken_runs(
         ("{", "'runs/old/study.json' cannot be read .*; .*"),
         (
             "{}",
-            r"'runs/old/study.json' is not that of a study \(config key 'format' is missing; it must be given\); "
-            "remove the folder, or run the study again",
+            (
+                r"'runs/old/study.json' is not that of a study \(config key 'format' is missing; it must be given\); "
+                "remove the folder, or run the study again"
+            ),
         ),
         (
             (
