@@ -90,7 +90,7 @@ def test_interrupted_study_goes_on_where_it_stopped(tiny_study: Path, tmp_path: 
         train(STUDY.configs["alone"], folder / "alone", on_step=interrupt)
     assert (folder / "alone.partial").is_dir()
     seen: list[tuple[str, int]] = []
-    runs = STUDY.train(folder, workers=1, on_progress=lambda name, at: seen.append((name, at.step)))
+    runs = STUDY.train(folder, workers=2, on_progress=lambda name, at: seen.append((name, at.step)))
     # A worker reports every ten steps.
     assert sorted(seen) == [("alone", 20), ("auxiliary", 20), ("control", 10), ("control", 20)]
     assert not (folder / "alone.partial").exists()
