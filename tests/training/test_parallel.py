@@ -113,8 +113,8 @@ def test_workers_end_with_their_parent(tmp_path: Path, sent: signal.Signals) -> 
         assert len(children) >= 2
         # Ctrl-C in a terminal reaches the whole group; a kill reaches one process.
         os.killpg(parent.pid, sent) if sent is signal.SIGINT else parent.send_signal(sent)
-        _, errors = parent.communicate(timeout=60)
-    deadline = time.monotonic() + 30
+        _, errors = parent.communicate(timeout=300)  # a loaded machine starves new sessions
+    deadline = time.monotonic() + 120
     while any(map(alive, children)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [child for child in children if alive(child)] == []
