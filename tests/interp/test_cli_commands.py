@@ -3,14 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import analyses.study
-from analyses import HeadOverlap
 from interp.cli import run
 from tests.interp.conftest import PRESET
 from tests.training.tiny import numbers
@@ -200,8 +198,6 @@ def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_by_one: None) -
     (tmp_path / "tiny.toml").write_text(PRESET)
     shorter = load_preset("tiny.toml").override(["optimizer.steps=4", "measure.checkpoints=2"])
     monkeypatch.setattr("training.load_preset", lambda name: Preset(name, shorter.sections))
-    overlap = HeadOverlap(permutations=50, bootstraps=50, resample="together")
-    monkeypatch.setattr(analyses.study, "Study", partial(analyses.study.Study, n=8, overlap=overlap))
     return tmp_path
 
 
