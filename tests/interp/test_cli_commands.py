@@ -3,12 +3,15 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import analyses.study
+import interp.studies  # noqa: F401 - before the fixture replaces Study, so that its annotations mean the real one.
+from analyses import HeadOverlap
 from interp.cli import run
 from tests.interp.conftest import PRESET
 from tests.training.tiny import numbers
@@ -191,6 +194,14 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analyses.study, "train_many", train_many)
 
 
+@dataclass(frozen=True)
+class QuickStudy(analyses.study.Study):
+    """A study of few examples, unless told otherwise."""
+
+    n: int = 8
+    overlap: HeadOverlap = HeadOverlap(permutations=50, bootstraps=50, resample="together")
+
+
 @pytest.fixture
 def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_by_one: None) -> Path:
     """A working directory with the tiny preset, and that preset, shorter, in the place of `small`."""
@@ -198,6 +209,7 @@ def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_by_one: None) -
     (tmp_path / "tiny.toml").write_text(PRESET)
     shorter = load_preset("tiny.toml").override(["optimizer.steps=4", "measure.checkpoints=2"])
     monkeypatch.setattr("training.load_preset", lambda name: Preset(name, shorter.sections))
+    monkeypatch.setattr(analyses.study, "Study", QuickStudy)
     return tmp_path
 
 
@@ -205,7 +217,6 @@ def page_parts(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.slow
 def test_demo_study_and_report(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["demo"]) == 0
     shown = capsys.readouterr()
@@ -240,7 +251,6 @@ def test_study_names_its_folder_and_its_command(studied: Path, capsys: pytest.Ca
     assert load_run().config.optimizer.steps == 3
 
 
-@pytest.mark.slow
 def test_a_study_stopped_anywhere_is_continued(studied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["study", "copy+shift", "--name", "stopped", "--n", "8", "--main-length", "2", "--auxiliary-length", "4"]
     patched = analyses.study.train_many
