@@ -6,7 +6,7 @@ import torch
 from analyses.ablation import HeadEffects
 from analyses.heads import Head, check_heads
 from analyses.study_results import AttentionExample
-from tasks import InvalidValueError, Task
+from tasks import Batch, InvalidValueError, Task
 from training import HookedTransformer
 
 
@@ -27,21 +27,32 @@ def top_shared_heads(first: HeadEffects, second: HeadEffects, *, k: int) -> list
     return [first.sets[place][0] for place in order[:k] if least[place] > 0]
 
 
+def same_prompts(first: Task, second: Task, *, length: int) -> bool:
+    """Whether two tasks draw the same prompts from the same generator state, so that their examples are matched."""
+    drawn = []
+    for task in (first, second):
+        batch = task.sample(4, length=length, generator=torch.Generator().manual_seed(0), stream="test")
+        drawn.append([task.prompt_and_answer(task.vocabulary.decode(row))[0] for row in batch.tokens])
+    return drawn[0] == drawn[1]
+
+
 @torch.inference_mode()
-def attention_example(model: HookedTransformer, task: Task, prompt: str, head: Head) -> AttentionExample:
-    """Where a head looks while the task's right answer to a prompt is read, every position a query.
+def attention_example(model: HookedTransformer, task: Task, batch: Batch, head: Head) -> AttentionExample:
+    """Where a head looks while an example is read, every position a query.
 
     Args:
         model: The model.
         task: The task, bound to the model's vocabulary.
-        prompt: A prompt of the task, without its marker.
+        batch: The example: a batch of one.
         head: The head.
 
     Raises:
-        InvalidValueError: The text is not a prompt of the task, or the model has no such head.
+        InvalidValueError: The batch is not one example, or the model has no such head.
     """
     check_heads([head], model.config)
-    tokens = task.vocabulary.encode(task.marker + prompt + task.solve(prompt))[None].to(model.device)
+    if len(batch) != 1:
+        raise InvalidValueError(f"an attention pattern is that of one example. Got {len(batch)}; pass batch[:1]")
+    tokens = batch.inputs.to(model.device)
     name = f"blocks.{head.layer}.attn.hook_pattern"
     _, cache = model.run_with_cache(tokens, names_filter=name, return_cache_object=False)
     pattern = cache[name][0, head.head].float().cpu().numpy().astype(np.float32)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analyses.ablation import HeadAblation, HeadEffects
 from analyses.overlap import HeadOverlap
-from analyses.shared_heads import attention_example, top_shared_heads
+from analyses.shared_heads import attention_example, same_prompts, top_shared_heads
 from analyses.store import stored_table
 from analyses.study_record import StudyRecord, read_record
 from analyses.study_results import AttentionExample, StudyResults
@@ -30,7 +30,7 @@ WEIGHTS: tuple[Weights, ...] = ("raw", "averaged")
 METRICS = ("accuracy", "nll")
 ABLATION = HeadAblation(kind="mean", metric=METRICS[0])
 
-_MATCHED = HeadOverlap(resample="together")  # the prompts of all tasks are the same words
+_MATCHED = HeadOverlap(resample="together")  # for tasks that read the same prompts; else examples are drawn apart
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,15 @@ class Study:
     @property
     def lengths(self) -> list[int]:
         """The lengths at which accuracy is measured: up to a quarter beyond the auxiliaries' longest."""
-        longest = math.ceil(1.25 * self.group.auxiliary_length)
-        marked = {self.group.main.max_length, self.transfer_length, self.group.auxiliary_length}
-        return sorted({*range(1, longest + 1, max(1, longest // 12)), *marked})
+        tasks = [member.task for member in (self.group.main, *self.group.auxiliaries, *self.group.controls)]
+        shortest, most = max(task.min_length for task in tasks), min(task.max_length for task in tasks)
+        longest = min(math.ceil(1.25 * self.group.auxiliary_length), most)
+        return sorted({*range(shortest, longest + 1, max(1, longest // 12)), *self.marked_lengths})
+
+    @property
+    def marked_lengths(self) -> set[int]:
+        """The lengths that results speak of: the main task's longest, the transfer length, the auxiliaries' longest."""
+        return {self.group.main.max_length, self.transfer_length, self.group.auxiliary_length}
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -102,6 +108,7 @@ class Study:
             group=self.group.name,
             main_length=self.group.main.max_length,
             auxiliary_length=self.group.auxiliary_length,
+            marking=self.group.marking,
             preset=self.preset.name,
             sections=self.preset.sections,  # pyright: ignore[reportArgumentType]  (checked by the record)
             seed=self.seed,
@@ -181,8 +188,7 @@ class Study:
 
     def _config(self, condition: str) -> TrainConfig:
         config = self.preset.train_config(self.members(condition), vocabulary=self.group.vocabulary, seed=self.seed)
-        marked = {self.group.main.max_length, self.transfer_length, self.group.auxiliary_length}
-        lengths = tuple(sorted(marked.union(config.measure.lengths)))
+        lengths = tuple(sorted(self.marked_lengths.union(config.measure.lengths)))
         return config.model_copy(update={"measure": config.measure.model_copy(update={"lengths": lengths})})
 
     def _key(self, run: Run, weights: Weights = "averaged") -> dict[str, object]:
@@ -227,29 +233,38 @@ class Study:
 
     def _overlap(self, results: Path, run: Run, effects: dict[str, list[HeadEffects]], other: str) -> pd.DataFrame:
         main = self.group.main.task.name
+        comparison = self.overlap
+        if not same_prompts(run.task(main), run.task(other), length=self.transfer_length):
+            comparison = dataclasses.replace(comparison, resample="separately")
 
         def compute() -> pd.DataFrame:
             tables = [
-                self.overlap(first, second, generator=named_generator(self.seed, "overlap", first.metric.name))
+                comparison(first, second, generator=named_generator(self.seed, "overlap", first.metric.name))
                 for first, second in zip(effects[main], effects[other], strict=True)
             ]
             return pd.concat(tables, ignore_index=True)
 
-        about = {"first": main, "second": other, "overlap": self.overlap, **self._ablation_key}
+        about = {"first": main, "second": other, "overlap": comparison, **self._ablation_key}
         return stored_table(results, f"overlap-{main}-{other}", {**self._key(run), **about}, compute)
 
     def _attention(self, run: Run, effects: dict[str, list[HeadEffects]]) -> tuple[AttentionExample, ...]:
-        """The top shared heads' patterns on one word that both tasks read, at the main task's longest length."""
+        """The top shared heads' patterns on a prompt of each task, at the main task's longest length.
+
+        It is one prompt where both tasks read the same ones.
+        """
         names = list(effects)[:2]
         if len(names) < 2:
             return ()
         by_nll = [effects[name][METRICS.index("nll")] for name in names]
-        model, main = run.model(), run.task(names[0])
-        generator = named_generator(self.seed, "attention")
-        batch = main.sample(1, length=self.group.main.max_length, generator=generator, stream="test")
-        prompt, _ = main.prompt_and_answer(main.vocabulary.decode(batch.tokens[0]))
+        model, length = run.model(), self.group.main.max_length
+        batches = {
+            name: run.task(name).sample(
+                1, length=length, generator=named_generator(self.seed, "attention"), stream="test"
+            )
+            for name in names
+        }
         return tuple(
-            attention_example(model, run.task(name), prompt, head)
+            attention_example(model, run.task(name), batches[name], head)
             for head in top_shared_heads(*by_nll, k=self.shared)
             for name in names
         )
@@ -272,7 +287,8 @@ def open_study(folder: Path) -> Study:
         UnknownNameError: Its group no longer exists.
     """
     record = read_record(folder)
-    group = get_group(record.group).with_lengths(main=record.main_length, auxiliary=record.auxiliary_length)
+    group = get_group(record.group).with_marking(record.marking)
+    group = group.with_lengths(main=record.main_length, auxiliary=record.auxiliary_length)
     comparison = HeadOverlap(
         k=record.k, permutations=record.permutations, bootstraps=record.bootstraps, resample=record.resample
     )

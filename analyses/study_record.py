@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tasks import BrokenRunError, InterpError
+from tasks.frame import Marking
 from training.config import Config
 from training.files import read_json
 from training.runs import FORMAT, STUDY
@@ -17,6 +18,7 @@ class StudyRecord(Config):
         group: The group's name.
         main_length: The main task's longest training length.
         auxiliary_length: The auxiliaries' and controls'.
+        marking: How examples say which task they are.
         preset: The preset's name.
         sections: The preset's values, overrides included.
         seed: The seed.
@@ -33,6 +35,7 @@ class StudyRecord(Config):
     group: str
     main_length: int
     auxiliary_length: int
+    marking: Marking = "start"
     preset: str
     sections: dict[Literal["model", "optimizer", "measure"], dict[str, Any]]
     seed: int

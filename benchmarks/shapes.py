@@ -56,10 +56,7 @@ class Shape:
         vocabulary = GROUP.vocabulary
         shape = {"n_layers": self.n_layers, "n_heads": self.n_heads, "d_model": self.d_model}
         return TrainConfig(
-            mixture=tuple(
-                MemberConfig(task=member.task.name, parameters=member.task.parameters, max_length=member.max_length)
-                for member in TASKS
-            ),
+            mixture=tuple(MemberConfig.of(member) for member in TASKS),
             vocabulary=vocabulary.tokens,
             model=ModelConfig.read({**shape, "d_vocab": len(vocabulary), "initializer_range": initializer_range}),
             optimizer=OptimizerConfig(steps=10_000, batch_size=self.batch_size),

@@ -1,8 +1,6 @@
 """Row 1: training examples per second on a mixture of two tasks at mixed lengths."""
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +15,9 @@ from benchmarks.shapes import TASKS, Shape
 from tasks import Batch
 from training import TrainConfig, named_generator
 from training.interop import to_transformer_lens
+from training.loop import Training
 from training.mixture import draw_buckets
 from training.optimizer import learning_rate
-from training.train import _Training
 
 TITLE = "training, mixed lengths 1..16 and 1..32"
 
@@ -46,7 +44,7 @@ def compare_training(shape: Shape, *, seconds: float) -> Comparison:
 
 def training_steps(config: TrainConfig) -> dict[str, Callable[[int], Tensor]]:
     """Each contender's training step: takes the step's number, returns its loss in nats per scored token."""
-    ours = _Training(config, Path(tempfile.gettempdir()) / "nothing-is-written-there")
+    ours = Training(config)
     bridge = to_transformer_lens(ours.model, n_ctx=N_CTX).train()
     return {
         "ours": lambda step: _our_step(ours, step),
@@ -55,8 +53,8 @@ def training_steps(config: TrainConfig) -> dict[str, Callable[[int], Tensor]]:
     }
 
 
-def _our_step(training: _Training, step: int) -> Tensor:
-    losses, _ = training._step(step)  # noqa: SLF001 - the very step of `train`, without its files and progress
+def _our_step(training: Training, step: int) -> Tensor:
+    losses, _ = training.step(step)
     return losses[:, 0].sum() / losses[:, 1].sum()
 
 

@@ -39,3 +39,19 @@ class Which:
 
     seed: int = 0
     """Seeds the test examples (and shuffles)."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Form:
+    """How a group of tasks is trained, where it is not the group's own way."""
+
+    main_length: int | None = None
+    """Longest training length of the main task, if not the group's."""
+
+    auxiliary_length: int | None = None
+    """Longest training length of the other tasks, if not the group's."""
+
+    marking: Literal["start", "repeated", "none"] | None = None
+    """How examples say which task they are: a start token of the task's own, a letter of its own four times before and
+    after the prompt, or not at all; the group's way if left out."""

@@ -4,25 +4,10 @@ import dataclasses
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
-from tasks.errors import InvalidValueError, unknown_name
-from tasks.registry import get_task
-from tasks.task import Task
+from tasks.errors import InvalidValueError
+from tasks.frame import Marking
+from tasks.member import Member
 from tasks.vocabulary import Vocabulary
-
-
-@dataclass(frozen=True)
-class Member:
-    """A task and the greatest length that it is trained at (uniform over 1..max_length).
-
-    Raises:
-        InvalidValueError: A length that the task cannot make.
-    """
-
-    task: Task
-    max_length: int
-
-    def __post_init__(self) -> None:
-        self.task.check_length(self.max_length)
 
 
 @dataclass(frozen=True)
@@ -35,13 +20,14 @@ class Group:
     Attributes:
         name: The group's name.
         main: The main task at its short lengths.
-        auxiliaries: Related tasks at long lengths.
+        auxiliaries: Related tasks at long lengths; none if the main task is only trained alone.
         controls: Unrelated tasks at the same long lengths, taking the auxiliaries' place in the control condition; none
             if the group itself is a control.
         source: Where the group comes from.
+        marking: How the examples of all its tasks say which task they are.
 
     Raises:
-        InvalidValueError: A task twice, or no auxiliary.
+        InvalidValueError: A task twice.
     """
 
     name: str
@@ -49,13 +35,15 @@ class Group:
     auxiliaries: tuple[Member, ...]
     controls: tuple[Member, ...]
     source: str
+    marking: Marking = "start"
 
     def __post_init__(self) -> None:
         names = [member.task.name for member in self._members]
         if len(set(names)) < len(names):
             raise InvalidValueError(f"group {self.name!r} names a task twice: {', '.join(names)}; each may stand once")
-        if not self.auxiliaries:
-            raise InvalidValueError(f"group {self.name!r} has no auxiliary; it needs at least one")
+        for role in ("auxiliaries", "controls"):
+            object.__setattr__(self, role, tuple(self._marked(member) for member in getattr(self, role)))
+        object.__setattr__(self, "main", self._marked(self.main))
         for role in ("auxiliaries", "controls"):
             object.__setattr__(self, role, tuple(self._bound(member) for member in getattr(self, role)))
         object.__setattr__(self, "main", self._bound(self.main))
@@ -67,70 +55,28 @@ class Group:
 
     @property
     def auxiliary_length(self) -> int:
-        """The greatest length of any auxiliary."""
-        return max(member.max_length for member in self.auxiliaries)
+        """The greatest length of any auxiliary; the main task's, if there is none."""
+        return max((member.max_length for member in self.auxiliaries), default=self.main.max_length)
 
     def with_lengths(self, *, main: int, auxiliary: int) -> "Group":
         """The same group at other lengths: the main task's, and that of every auxiliary and control."""
         return dataclasses.replace(
             self,
-            main=Member(self.main.task, main),
-            auxiliaries=tuple(Member(member.task, auxiliary) for member in self.auxiliaries),
-            controls=tuple(Member(member.task, auxiliary) for member in self.controls),
+            main=dataclasses.replace(self.main, max_length=main),
+            auxiliaries=tuple(dataclasses.replace(member, max_length=auxiliary) for member in self.auxiliaries),
+            controls=tuple(dataclasses.replace(member, max_length=auxiliary) for member in self.controls),
         )
+
+    def with_marking(self, marking: Marking) -> "Group":
+        """The same group with another way to say which task an example is."""
+        return dataclasses.replace(self, marking=marking)
 
     @property
     def _members(self) -> tuple[Member, ...]:
         return (self.main, *self.auxiliaries, *self.controls)
 
+    def _marked(self, member: Member) -> Member:
+        return dataclasses.replace(member, task=dataclasses.replace(member.task, marking=self.marking))
+
     def _bound(self, member: Member) -> Member:
-        return Member(member.task.bind(self.vocabulary), member.max_length)
-
-
-def _letters(name: str, max_length: int) -> Member:
-    """A string task on the small alphabet of the CPU-sized groups."""
-    return Member(get_task(name, alphabet=12, case="lower"), max_length)
-
-
-_GROUPS = {
-    group.name: group
-    for group in (
-        Group(
-            name="copy+shift",
-            main=_letters("shift", 10),
-            auxiliaries=(_letters("copy", 20),),
-            controls=(_letters("reverse", 20),),
-            source="ours, CPU-sized: both tasks read the letter as far back as the word is long",
-        ),
-        Group(
-            name="reverse+shift",
-            main=_letters("shift", 10),
-            auxiliaries=(_letters("reverse", 20),),
-            controls=(),
-            source="the control of copy+shift as a group: no shared position rule, so no transfer is expected",
-        ),
-        Group(
-            name="capitalize_reverse",
-            main=Member(get_task("capitalize_reverse"), 16),
-            auxiliaries=(Member(get_task("capitalize"), 32), Member(get_task("reverse"), 32)),
-            controls=(Member(get_task("copy"), 32),),
-            source="Extrapolation by Association, string group",
-        ),
-    )
-}
-
-
-def list_groups() -> list[str]:
-    """The names of all groups, in alphabetical order."""
-    return sorted(_GROUPS)
-
-
-def get_group(name: str) -> Group:
-    """The group of that name.
-
-    Raises:
-        UnknownNameError: No group has that name.
-    """
-    if name not in _GROUPS:
-        raise unknown_name("group", name, _GROUPS, listing=f"the groups are {', '.join(list_groups())}")
-    return _GROUPS[name]
+        return dataclasses.replace(member, task=member.task.bind(self.vocabulary))

@@ -1,35 +1,98 @@
-"""Tasks by name."""
+"""Tasks by name: those that come with the toolkit, users' own registered ones, and those that entry points offer."""
 
 import dataclasses
+import inspect
+from importlib.metadata import entry_points
+from typing import Any, TypeVar, cast
 
+from tasks.arithmetic import CarryOnly, CopyFirst, MultiplyCot, NoCarry, ReverseAdd, ReverseSubtract
 from tasks.errors import InvalidValueError, unknown_name
-from tasks.strings import Capitalize, CapitalizeReverse, Copy, Reverse, Shift
+from tasks.own import is_file, load_class
+from tasks.strings import Capitalize, CapitalizeReverse, Copy, Mqar, Reverse, Shift
 from tasks.task import Task
 
-_TASKS: dict[str, type[Task]] = {task.name: task for task in (Copy, Shift, Reverse, Capitalize, CapitalizeReverse)}
+Kind = TypeVar("Kind", bound=type[Task])
+
+ENTRY_POINTS = "interp.tasks"
+"""The group of entry points by which an installed package offers tasks: `name = "package.module:Class"`."""
+
+_BUILT_IN = (
+    *(ReverseAdd, NoCarry, CarryOnly, CopyFirst, ReverseSubtract, MultiplyCot),
+    *(Copy, Shift, Reverse, Capitalize, CapitalizeReverse, Mqar),
+)
+_TASKS: dict[str, type[Task]] = {kind.name: kind for kind in _BUILT_IN}
 
 
 def list_tasks() -> list[str]:
     """The names of all tasks, in alphabetical order."""
-    return sorted(_TASKS)
+    return sorted({*_TASKS, *entry_points(group=ENTRY_POINTS).names})
 
 
 def get_task(name: str, **parameters: object) -> Task:
     """The task of that name.
 
     Args:
-        name: One of `list_tasks()`.
+        name: One of `list_tasks()`, or a class in a file of one's own, `my_file.py:MyTask`.
         parameters: The task's own fields, for example `alphabet=12, case="lower"`.
 
     Raises:
         UnknownNameError: No task has that name.
-        InvalidValueError: The task has no such parameter, or refuses its value.
+        InvalidValueError: The task has no such parameter, or refuses its value; the file or the class cannot be used.
     """
-    if name not in _TASKS:
-        raise unknown_name("task", name, _TASKS, listing=f"'interp tasks' lists all {len(_TASKS)}")
-    kind = _TASKS[name]
+    kind = _class(name)
     fields = [field.name for field in dataclasses.fields(kind)]
     for parameter in parameters:
         if parameter not in fields:
             raise InvalidValueError(f"task {name!r} has no parameter {parameter!r}; it has {', '.join(fields)}")
-    return kind(**parameters)
+    return kind(**cast("dict[str, Any]", parameters))  # the class checks their values
+
+
+def register_task(kind: Kind) -> Kind:
+    """Makes a task of one's own known by its name, as a decorator of its class (above `@dataclass(frozen=True)`).
+
+    Raises:
+        InvalidValueError: The class is not a complete task, or another task has its name.
+    """
+    _check(kind, kind.__qualname__)
+    known = _TASKS.get(kind.name)
+    if known is not None and (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
+        raise InvalidValueError(f"there is a task {kind.name!r} already; choose another name for {kind.__qualname__!r}")
+    _TASKS[kind.name] = kind
+    return kind
+
+
+def _class(name: str) -> type[Task]:
+    if name in _TASKS:
+        return _TASKS[name]
+    if is_file(name):
+        return _checked(load_class(name), name)
+    offered = entry_points(group=ENTRY_POINTS, name=name)
+    if not offered:
+        listing = f"'interp tasks' lists all {len(list_tasks())}; one of your own is named like my_file.py:MyTask"
+        raise unknown_name("task", name, list_tasks(), listing=listing)
+    kind = _checked(next(iter(offered)).load(), name)
+    if kind.name != name:
+        raise InvalidValueError(
+            f"the entry point {name!r} leads to the task {kind.name!r}; both names must be the same"
+        )
+    return _TASKS.setdefault(name, kind)
+
+
+def _checked(kind: object, name: str) -> type[Task]:
+    if not (isinstance(kind, type) and issubclass(kind, Task)):
+        raise InvalidValueError(f"{name!r} is no task; a task is a class derived from tasks.Task")
+    _check(kind, name)
+    if is_file(name):
+        kind.origin = name
+    return kind
+
+
+def _check(kind: type[Task], name: str) -> None:
+    """Raises InvalidValueError unless the class says all that a task must."""
+    if not dataclasses.is_dataclass(kind) or "__dataclass_params__" not in kind.__dict__:
+        raise InvalidValueError(f"{name!r} is no dataclass; write @dataclass(frozen=True) above the class")
+    missing = [field for field in ("name", "summary") if not isinstance(getattr(kind, field, None), str)]
+    if missing:
+        raise InvalidValueError(f'task {name!r} has no {missing[0]}; write {missing[0]} = "..." in the class')
+    if inspect.isabstract(kind):
+        raise InvalidValueError(f"task {name!r} lacks {', '.join(sorted(kind.__abstractmethods__))}; define them")

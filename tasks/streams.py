@@ -1,6 +1,6 @@
 """Which prompts belong to the training stream and which to the test stream."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Literal
 
@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from tasks.ragged import Ragged
+
 Stream = Literal["train", "test", "all"]
-"""`train` never yields a prompt that `test` can yield; `all` yields any prompt."""
+"""`train` never yields a prompt that `test` can yield; `all` yields any prompt of the form that tests have."""
 
 SHARE = 16
 """One prompt in this many belongs to the test stream."""
@@ -18,6 +20,9 @@ SMALLEST_SPACE = 4096
 """Lengths with fewer prompts than this are not divided: a test stream of a few prompts would measure those prompts."""
 
 _MIX = 6364136223846793005
+
+_REDRAWN = 2**17
+"""About this many symbols are drawn at once while looking for prompts of the test stream: they stay in the cache."""
 
 
 def symbol_codes(symbols: Iterable[str]) -> Int[Tensor, " symbol"]:
@@ -44,3 +49,31 @@ def in_test_stream(codes: Int[Tensor, "batch pos"], lengths: Int[Tensor, " batch
     for _ in range(2):
         state = (state ^ (state >> 32)) * _MIX
     return (state >> 40) % SHARE == 0
+
+
+def within(
+    stream: Stream,
+    prompts: Ragged,
+    *,
+    rows: Int[Tensor, " row"],
+    belongs: Callable[[Ragged], Bool[Tensor, " batch"]],
+    draw: Callable[[Int[Tensor, " draw"]], Ragged],
+) -> Ragged:
+    """Draws prompts of the other stream anew, until none is left.
+
+    Args:
+        stream: The stream that is asked for; the training stream's prompts are found at once, the test stream's rarely.
+        prompts: The prompts as drawn.
+        rows: The numbers of those that are not of this stream.
+        belongs: Whether prompts are of this stream.
+        draw: One new prompt in the place of each given row, in that order.
+    """
+    while len(rows):
+        fitting = max(1, _REDRAWN // (len(rows) * prompts.values.shape[1]))
+        tries = 1 if stream == "train" else min(SHARE, fitting)
+        again = draw(rows.repeat(tries))
+        good = belongs(again).view(tries, -1)
+        chosen = good.int().argmax(dim=0) * len(rows) + torch.arange(len(rows), device=rows.device)
+        prompts = prompts.put(rows, again[chosen])
+        rows = rows[~good.any(dim=0)]
+    return prompts

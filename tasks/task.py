@@ -2,6 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Self, get_args
@@ -11,20 +12,13 @@ from jaxtyping import Bool, Int
 from torch import Generator, Tensor
 
 from tasks.batch import Batch
+from tasks.counterfactuals import find_counterfactuals
 from tasks.errors import InvalidValueError, unknown_name
-from tasks.streams import SHARE, SMALLEST_SPACE, Stream, in_test_stream, symbol_codes
+from tasks.frame import BOS, END, Frame, Marking
+from tasks.pair import Pair
+from tasks.ragged import Layout, Ragged
+from tasks.streams import SMALLEST_SPACE, Stream, in_test_stream, symbol_codes, within
 from tasks.vocabulary import EOS, Vocabulary
-
-_REDRAWN = 2**17
-"""About this many symbols are drawn at once while looking for prompts of the test stream: they stay in the cache."""
-
-
-@dataclass(frozen=True)
-class Ragged:
-    """Rows of different lengths: row i counts up to `lengths[i]`; what stands behind are symbols that no one reads."""
-
-    values: Int[Tensor, "batch pos"]
-    lengths: Int[Tensor, " batch"]
 
 
 @dataclass(frozen=True)
@@ -33,39 +27,55 @@ class Task(ABC):
 
     A subclass is a frozen dataclass whose fields are its parameters. It says its `symbols` (the tokens of prompts and
     answers), draws `prompts`, computes `answers` from them in torch, and, sharing no code with that, `solve`s one
-    prompt in plain Python. Values are numbers into `symbols`; this class turns them into tokens of a vocabulary.
+    prompt in plain Python. Values are numbers into `symbols`; this class turns them into tokens of a vocabulary, finds
+    counterfactuals and divides prompts into a training and a test stream. Every prompt ends with `=`, its only one.
 
     Attributes:
-        name: The task's name, which is also its marker, the first token of every example.
+        marking: How an example says which task it is (`tasks.frame.Marking`).
+        name: The task's name; in brackets, its marker.
         version: Raised when what `sample` generates changes; part of every result's key.
-        max_length: The greatest length that the task can make.
         summary: One line for `interp tasks`.
+        min_length: The smallest length that the task can make.
+        operands: How many lengths a training example draws, each on its own; the longest is the example's length.
+        scores_end: Whether the `[EOS]` behind the answer is scored.
+        changes: The kinds of counterfactual change that can be asked for; `any` is the smallest that alters the answer.
+        origin: Where the class was found, `my_file.py:MyTask`, if it stands in a file of the user's own.
     """
+
+    marking: Marking = dataclasses.field(default="start", kw_only=True)
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
-    max_length: ClassVar[int] = 4096
     summary: ClassVar[str]
+    min_length: ClassVar[int] = 1
+    operands: ClassVar[int] = 1
+    scores_end: ClassVar[bool] = True
+    changes: ClassVar[tuple[str, ...]] = ("any",)
+    origin: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        if self.marking not in get_args(Marking):
+            listing = f"the markings are {', '.join(get_args(Marking))}"
+            raise unknown_name("marking", self.marking, get_args(Marking), listing=listing)
+
+    # ----------------------------------------------------------------------------------- what every task says of itself
 
     @property
     @abstractmethod
     def symbols(self) -> tuple[str, ...]:
-        """The tokens of prompts and answers, in the task's own counting."""
+        """The tokens of prompts and answers, in the task's own counting; `=` among them."""
 
     @abstractmethod
     def prompts(self, lengths: Int[Tensor, " batch"], *, generator: Generator) -> Ragged:
-        """Draws one prompt per requested length, as numbers into `symbols`.
-
-        The block is as wide as the longest prompt that the lengths allow, drawn or not.
-        """
+        """Draws one prompt per requested length, as numbers into `symbols`."""
 
     @abstractmethod
-    def answers(self, prompts: Ragged, lengths: Int[Tensor, " batch"]) -> Ragged:
-        """The answer to each prompt, as numbers into `symbols`."""
+    def answers(self, prompts: Ragged) -> Ragged:
+        """The answer to each prompt, both as numbers into `symbols`."""
 
     @abstractmethod
     def prompt_space(self, length: int) -> int:
-        """How many different prompts there are at a length."""
+        """How many different prompts there are at a length, or, where that is hard to say, that there are at least."""
 
     @abstractmethod
     def solve(self, prompt: str) -> str:
@@ -78,21 +88,70 @@ class Task(ABC):
             InvalidValueError: The text is not a prompt of this task.
         """
 
+    # ----------------------------------------------------------------------------------------- what a task may say more
+
+    @property
+    def max_length(self) -> int:
+        """The greatest length that the task can make."""
+        return 4096
+
+    def training_prompts(self, lengths: Int[Tensor, " batch"], *, generator: Generator) -> Ragged:
+        """Draws prompts for training, where these have other forms than those for tests."""
+        return self.prompts(lengths, generator=generator)
+
+    def layout(self, prompts: Ragged) -> Layout:
+        """Prompts and their answers as they stand in an example: the prompt, then the answer, all of it scored."""
+        answers = self.answers(prompts)
+        return Layout(prompts, answers, torch.ones_like(answers.values, dtype=torch.bool))
+
+    def unlayout(self, prompt: Ragged, body: Ragged) -> Ragged:
+        """The prompts of laid-out examples, from what stands up to the first `=` and what stands behind it."""
+        return prompt
+
+    @property
+    def replaceable(self) -> tuple[str, ...]:
+        """The symbols of prompts that may stand for one another in a counterfactual: all but `=`."""
+        return tuple(symbol for symbol in self.symbols if symbol != END)
+
+    def vary(self, prompts: Ragged, *, generator: Generator) -> Ragged:
+        """Each prompt with one replacement: a replaceable symbol, chosen uniformly, becomes another one, uniformly."""
+        kin = torch.tensor([self.symbols.index(symbol) for symbol in self.replaceable], device=generator.device)
+        values, device = prompts.values, prompts.values.device
+        rank = torch.full((len(self.symbols),), -1, device=device)
+        rank[kin] = torch.arange(len(kin), device=device)
+        old = rank[values]
+        weights = torch.rand(values.shape, generator=generator, device=device)
+        place = torch.where((old >= 0) & prompts.counted, weights, -1.0).argmax(dim=1, keepdim=True)
+        step = torch.randint(1, max(2, len(kin)), place.shape, generator=generator, device=device)
+        new = kin[(old.gather(1, place) + step) % len(kin)]
+        return Ragged(values.scatter(1, place, new), prompts.lengths)
+
+    def keeps(self, prompts: Ragged, changed: Ragged, *, change: str) -> Bool[Tensor, " batch"]:
+        """Whether a changed prompt is a prompt of this task, and the change of the kind that is asked for."""
+        return torch.ones(len(prompts.lengths), dtype=torch.bool, device=prompts.lengths.device)
+
+    # --------------------------------------------------------------------------------------------- what users work with
+
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The tokens that this task needs, or the larger vocabulary that it was bound to."""
-        return Vocabulary((*self.symbols, EOS, self.marker))
+        return Vocabulary(self._needed)
 
     @cached_property
     def divided_from(self) -> int:
         """The smallest length from which on the train and the test stream are disjoint."""
-        lengths = range(1, self.max_length + 1)
+        lengths = range(self.min_length, self.max_length + 1)
         return next((n for n in lengths if self.prompt_space(n) >= SMALLEST_SPACE), self.max_length + 1)
 
     @property
     def marker(self) -> str:
-        """The task's own start-of-sequence token."""
+        """The task's own token, in brackets."""
         return f"[{self.name}]"
+
+    @property
+    def source(self) -> str:
+        """By which name `get_task` finds the task again, also in another process."""
+        return self.origin or self.name
 
     @property
     def key(self) -> str:
@@ -110,7 +169,7 @@ class Task(ABC):
         Raises:
             InvalidValueError: The vocabulary lacks one of the task's tokens.
         """
-        missing = [token for token in (*self.symbols, EOS, self.marker) if token not in vocabulary]
+        missing = [token for token in self._needed if token not in vocabulary]
         if missing:
             has = " ".join(vocabulary.tokens)
             raise InvalidValueError(
@@ -125,8 +184,9 @@ class Task(ABC):
     ) -> Batch:
         """Draws examples, uniformly over the prompts of each length (within the stream).
 
-        Prompts of the `train` and the `test` stream never meet, at every length that has at least 4,096 prompts
-        (`tasks.streams`); shorter lengths have too few prompts to divide, and all streams draw from all of them.
+        Prompts of the `train` and the `test` stream never meet, at every length from `divided_from` on: those with at
+        least 4,096 prompts (`tasks.streams`); shorter lengths have too few prompts to divide, and all streams draw from
+        all of them.
 
         Args:
             n: How many examples; 0 makes an empty batch.
@@ -135,17 +195,71 @@ class Task(ABC):
             stream: `train`, `test` or `all`.
 
         Raises:
-            InvalidValueError: A length below 1 or above `max_length`, lengths that are not n, or n below 0.
+            InvalidValueError: A length below `min_length` or above `max_length`, lengths that are not n, or n below 0.
             UnknownNameError: No stream has that name.
         """
         if stream not in get_args(Stream):
             streams = get_args(Stream)
             raise unknown_name("stream", stream, streams, listing=f"the streams are {', '.join(streams)}")
         lengths = self._lengths(n, length, generator)
-        prompts = self.prompts(lengths, generator=generator)
+        draw = self.training_prompts if stream == "train" else self.prompts
+        prompts = draw(lengths, generator=generator)
         if stream != "all":
-            prompts = self._within(stream, prompts, lengths, generator)
-        return self._assemble(prompts, self.answers(prompts, lengths))
+            others = ((lengths >= self.divided_from) & ~self._belongs(stream, prompts)).nonzero()[:, 0]
+            prompts = within(
+                stream,
+                prompts,
+                rows=others,
+                belongs=lambda drawn: self._belongs(stream, drawn),
+                draw=lambda rows: draw(lengths[rows], generator=generator),
+            )
+        return self._frame.write(self.layout(prompts))
+
+    def examples(self, prompts: Sequence[str]) -> Batch:
+        """The examples of given prompts, with their answers.
+
+        Raises:
+            InvalidValueError: A text that is not a prompt of this task.
+        """
+        for prompt in prompts:
+            self.solve(prompt)
+        rows = [[self.symbols.index(piece) for piece in Vocabulary.pieces(prompt)] for prompt in prompts]
+        values = torch.zeros((len(rows), max(map(len, rows), default=1)), dtype=torch.int64)
+        for place, row in enumerate(rows):
+            values[place, : len(row)] = torch.tensor(row)
+        return self._frame.write(self.layout(Ragged(values, torch.tensor([len(row) for row in rows]).long())))
+
+    def counterfactual(self, batch: Batch, *, generator: Generator, change: str = "any") -> Pair:
+        """Examples as long whose prompts are changed as little as possible so that their answers differ.
+
+        One symbol is replaced by another of its kind (a letter by a letter, a digit by a digit) if that can alter the
+        answer, else two. Answers are as long as the original's where such a change is found, otherwise shorter.
+        Counterfactuals are drawn from all prompts, those of the training stream included.
+
+        Args:
+            batch: Examples of this task, of any lengths.
+            generator: The only source of randomness.
+            change: One of the task's `changes`.
+
+        Raises:
+            InvalidValueError: The examples are not this task's, or one of them has no such counterfactual (all its
+                neighbours have its answer).
+            UnknownNameError: The task has no such kind of change.
+        """
+        if change not in self.changes:
+            listing = f"task {self.name!r} has {', '.join(self.changes)}"
+            raise unknown_name("kind of change", change, self.changes, listing=listing)
+        if not len(batch):
+            return Pair(batch, batch)
+        prompts = self.unlayout(*self._frame.read(batch))
+        found, unfound = find_counterfactuals(self, prompts, change=change, generator=generator)
+        if len(unfound):
+            text = self.prompt_and_answer(self.vocabulary.decode(batch.tokens[int(unfound[0])]))[0]
+            raise InvalidValueError(
+                f"{text!r} has no counterfactual of kind {change!r} in task {self.name!r}: no prompt that differs in "
+                "one or two symbols has another answer; choose longer prompts, more symbols, or another kind of change"
+            )
+        return Pair(batch, _widened(self._frame.write(self.layout(found)), to=batch, eos=self.vocabulary.eos))
 
     def prompt_and_answer(self, text: str) -> tuple[str, str]:
         """Splits an example's text, as `vocabulary.decode` writes it, into prompt and answer, without marker and [EOS].
@@ -153,22 +267,30 @@ class Task(ABC):
         Raises:
             InvalidValueError: The text has no `=`.
         """
-        body = text.removeprefix(self.marker).split(EOS)[0]
-        prompt, equals, answer = body.partition("=")
+        body = text.replace(self.marker, "").removeprefix(BOS).split(EOS)[0]
+        prompt, equals, answer = body.partition(END)
         if not equals:
             raise InvalidValueError(f"{text!r} has no '=' between prompt and answer")
         return prompt + equals, answer
 
     def check_length(self, length: int) -> None:
         """Raises InvalidValueError unless the task can make examples of this length."""
-        if not 1 <= length <= self.max_length:
+        if not self.min_length <= length <= self.max_length:
             raise InvalidValueError(
-                f"length {length} is not possible for task {self.name!r}; allowed are 1 to {self.max_length}"
+                f"length {length} is not possible for task {self.name!r}; "
+                f"allowed are {self.min_length} to {self.max_length}"
             )
 
+    # ---------------------------------------------------------------------------------------------------------- private
+
+    @property
+    def _needed(self) -> tuple[str, ...]:
+        special = {"start": (self.marker,), "repeated": (self.marker, BOS), "none": (BOS,)}[self.marking]
+        return (*self.symbols, EOS, *special)
+
     @cached_property
-    def _symbol_ids(self) -> Int[Tensor, " symbol"]:
-        return self.vocabulary.ids(self.symbols)
+    def _frame(self) -> Frame:
+        return Frame(self.name, self.marking, self.symbols, self.vocabulary, self.scores_end)
 
     @cached_property
     def _symbol_codes(self) -> Int[Tensor, " symbol"]:
@@ -187,38 +309,13 @@ class Task(ABC):
         self.check_length(length)
         return torch.full((n,), length, dtype=torch.int64, device=generator.device)
 
-    def _within(self, stream: Stream, prompts: Ragged, lengths: Tensor, generator: Generator) -> Ragged:
-        """Draws anew the rows that belong to the other stream, until none is left."""
-        values, counted = prompts.values.clone(), prompts.lengths.clone()
-        divided = lengths >= self.divided_from
-        rows = (divided & ~self._belongs(stream, prompts)).nonzero()[:, 0]
-        while len(rows):
-            tries = 1 if stream == "train" else max(1, min(SHARE, _REDRAWN // (len(rows) * values.shape[1])))
-            again = self.prompts(lengths[rows].repeat(tries), generator=generator)
-            good = self._belongs(stream, again).view(tries, -1)
-            first = good.int().argmax(dim=0)
-            chosen = first * len(rows) + torch.arange(len(rows), device=rows.device)
-            values[rows, : again.values.shape[1]] = again.values[chosen]
-            counted[rows] = again.lengths[chosen]
-            rows = rows[~good.any(dim=0)]
-        return Ragged(values, counted)
-
     def _belongs(self, stream: Stream, prompts: Ragged) -> Bool[Tensor, " batch"]:
         codes = self._symbol_codes.to(prompts.values.device)
         return in_test_stream(codes[prompts.values], prompts.lengths) ^ (stream == "train")
 
-    def _assemble(self, prompts: Ragged, answers: Ragged) -> Batch:
-        """Writes `[marker] prompt answer [EOS]`, row by row of its own length, into one block of tokens."""
-        ids = self._symbol_ids.to(prompts.values.device)
-        n, device = len(prompts.lengths), prompts.values.device
-        starts = 1 + prompts.lengths[:, None]
-        ends = starts + answers.lengths[:, None]
-        positions = torch.arange(int(ends.max()) + 1 if n else 1, device=device)[None]
-        prompt_at = (positions - 1).clamp(0, prompts.values.shape[1] - 1).expand(n, -1)
-        answer_at = (positions - starts).clamp(0, answers.values.shape[1] - 1)
-        body = torch.where(
-            positions < starts, ids[prompts.values.gather(1, prompt_at)], ids[answers.values.gather(1, answer_at)]
-        )
-        tokens = torch.where(positions < ends, body, self.vocabulary.eos)
-        tokens[:, 0] = self.vocabulary.index[self.marker]
-        return Batch(tokens, (positions >= starts) & (positions <= ends))
+
+def _widened(batch: Batch, *, to: Batch, eos: int) -> Batch:
+    """The batch, cut or filled up behind with [EOS] to another's width."""
+    missing = to.tokens.shape[1] - batch.tokens.shape[1]
+    tokens = torch.nn.functional.pad(batch.tokens, (0, missing), value=eos)
+    return Batch(tokens, torch.nn.functional.pad(batch.scored, (0, missing)))

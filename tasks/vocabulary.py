@@ -79,7 +79,12 @@ class Vocabulary:
         Raises:
             InvalidValueError: The text has a character or a name that is not in the vocabulary.
         """
-        return self.ids(_PIECE.findall(text))
+        return self.ids(self.pieces(text))
+
+    @staticmethod
+    def pieces(text: str) -> list[str]:
+        """Splits text into tokens: bracketed names and single characters."""
+        return _PIECE.findall(text)
 
     def split(self, tokens: Int[Tensor, " pos"] | Sequence[int]) -> tuple[str, ...]:
         """Turns token ids into one string per position."""

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tasks import InvalidValueError, UnknownNameError
+from tasks import InvalidValueError, Member, UnknownNameError, Vocabulary, get_task
 from tasks.errors import unknown_name
+from tasks.lengths import LengthDistribution
 
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -152,12 +153,29 @@ class MemberConfig(Config):
     Attributes:
         task: The task's name.
         parameters: The task's own parameters.
-        max_length: Lengths are uniform over 1..max_length.
+        max_length: The greatest training length.
+        lengths: How training lengths are distributed up to there (`tasks.lengths`).
     """
 
     task: str
     parameters: dict[str, int | str] = {}
     max_length: Positive
+    lengths: LengthDistribution = "uniform"
+
+    @classmethod
+    def of(cls, member: Member) -> Self:
+        """The configuration that `member` makes again."""
+        task = member.task
+        return cls(task=task.source, parameters=task.parameters, max_length=member.max_length, lengths=member.lengths)
+
+    def member(self, vocabulary: Vocabulary) -> Member:
+        """The task, bound to a vocabulary, with its lengths.
+
+        Raises:
+            UnknownNameError: No task has that name.
+            InvalidValueError: The task refuses a parameter or the length, or the vocabulary lacks one of its tokens.
+        """
+        return Member(get_task(self.task, **self.parameters).bind(vocabulary), self.max_length, self.lengths)
 
 
 class OptimizerConfig(Config):

@@ -34,7 +34,7 @@ def draw_buckets(
 ) -> list[Bucket]:
     """Draws a batch of training examples, then divides it by length.
 
-    Task uniform over the mixture, length uniform over 1..max_length of that task: drawn independently for each example
+    Task uniform over the mixture, length as that task's lengths are distributed: drawn independently for each example
     (`example`; Extrapolation by Association, section 3), or once for all of them (`batch`). Attention is causal and the
     loss a sum over scored tokens, so dividing changes the gradient by rounding only; it saves the work on padding.
 
@@ -47,8 +47,10 @@ def draw_buckets(
     """
     draws = n if draw == "example" else 1
     task = torch.randint(len(mixture), (draws,), generator=generator)
-    longest = torch.tensor([member.max_length for member in mixture])[task]
-    length = 1 + (torch.rand(draws, generator=generator, dtype=torch.float64) * longest).long()
+    quantiles = torch.rand(draws, generator=generator, dtype=torch.float64)
+    length = torch.zeros_like(task)
+    for place, member in enumerate(mixture):
+        length = torch.where(task == place, member.lengths_at(quantiles), length)
     if draw == "batch":
         task, length, buckets = task.expand(n), length.expand(n), 1
     parts = [

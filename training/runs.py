@@ -34,10 +34,7 @@ Weights = Literal["averaged", "raw"]
 def mixture_of(config: TrainConfig) -> tuple[Member, ...]:
     """The tasks of a configuration, bound to its vocabulary."""
     vocabulary = Vocabulary(config.vocabulary)
-    return tuple(
-        Member(get_task(member.task, **member.parameters).bind(vocabulary), member.max_length)
-        for member in config.mixture
-    )
+    return tuple(member.member(vocabulary) for member in config.mixture)
 
 
 def checkpoint_path(folder: Path, step: int, weights: Weights) -> Path:

@@ -31,10 +31,11 @@ def evaluate(
     from training import load_run, named_generator
 
     loaded = load_run(run)
-    longest = max(member.max_length for member in loaded.mixture) * 5 // 4
-    grid = lengths or tuple(range(1, longest + 1, max(1, longest // 10)))
     names = task or tuple(member.task.name for member in loaded.mixture)
     tasks = [loaded.task(name) for name in names]
+    longest = max(member.max_length for member in loaded.mixture) * 5 // 4
+    longest, shortest = min(longest, *(one.max_length for one in tasks)), max(one.min_length for one in tasks)
+    grid = lengths or tuple(range(shortest, longest + 1, max(1, longest // 10)))
     model = loaded.model(which.step, weights=which.weights)
     tables = [
         evaluate_task(

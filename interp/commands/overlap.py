@@ -36,11 +36,11 @@ def overlap(
     """
     check_output(output)
     from analyses import HeadAblation, HeadOverlap, get_metric
+    from analyses.shared_heads import same_prompts
     from interp.lengths import default_length
     from tasks import InvalidValueError
     from training import load_run, named_generator
 
-    comparison = HeadOverlap(k=k, permutations=permutations, bootstraps=bootstraps, resample="together")
     get_metric(metric)
     loaded = load_run(run)
     heads = loaded.config.model.n_layers * loaded.config.model.n_heads
@@ -54,6 +54,10 @@ def overlap(
     both = [loaded.task(name) for name in names]
     model = loaded.model(which.step, weights=which.weights)
     at = default_length(loaded) if length is None else length
+    matched = same_prompts(*both, length=at)
+    comparison = HeadOverlap(
+        k=k, permutations=permutations, bootstraps=bootstraps, resample="together" if matched else "separately"
+    )
     with counting() as bar:
         effects = [
             HeadAblation(kind=kind, metric=metric).effects(

@@ -3,7 +3,7 @@
 import shlex
 from typing import Annotated
 
-from interp.options import Settings
+from interp.options import Form, Settings
 
 
 def study(
@@ -16,8 +16,7 @@ def study(
     n: int = 1024,
     workers: int = 2,
     name: str | None = None,
-    main_length: int | None = None,
-    auxiliary_length: int | None = None,
+    form: Form = Form(),
 ) -> None:
     """Train main with auxiliary, main alone and main with control; measure transfer and shared heads; write the page.
 
@@ -31,8 +30,6 @@ def study(
         n: Test examples per length; the ablation maps use half as many.
         workers: How many models are trained at a time, each with an equal share of the cores.
         name: The study's name under `runs`; made from the other options if left out.
-        main_length: Longest training length of the main task, if not the group's.
-        auxiliary_length: Longest training length of the other tasks, if not the group's.
     """
     from analyses.study import Study
     from interp.groups import chosen_group, default_name
@@ -43,10 +40,14 @@ def study(
 
     if workers < 1:
         raise InvalidValueError(f"workers = {workers}; allowed is 1 or more")
-    chosen = chosen_group(group, main_length, auxiliary_length)
+    chosen = chosen_group(group, form)
     asked = Study(chosen, load_preset(preset).override(set_), seed=seed, n=n)
-    lengths = {"--main-length": main_length, "--auxiliary-length": auxiliary_length}
-    given = {option: value for option, value in lengths.items() if value is not None}
+    options = {
+        "--main-length": form.main_length,
+        "--auxiliary-length": form.auxiliary_length,
+        "--marking": form.marking,
+    }
+    given = {option: value for option, value in options.items() if value is not None}
     folder = ROOT / (name or default_name(group, preset, seed, changes=(set_, given, () if n == 1024 else n)))
     parts = ["interp", "study", group, "--preset", preset, "--seed", seed, "--n", n, "--workers", workers]
     parts += [part for item in given.items() for part in item] + (["--set", *set_] if set_ else [])

@@ -1,55 +1,77 @@
 """`interp train`."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from interp.console import Monitor, say
-from interp.options import Settings
+from interp.console import Monitor, say, show
+from interp.options import Form, Many, Settings
+
+if TYPE_CHECKING:
+    from tasks import Group
 
 
 def train(
     preset: str = "small",
     /,
     *,
-    group: str = "copy+shift",
-    condition: Literal["auxiliary", "alone", "control"] = "auxiliary",
+    group: str | None = None,
+    main: str | None = None,
+    auxiliary: Annotated[tuple[str, ...], Many] = (),
+    condition: Literal["auxiliary", "alone", "control"] | None = None,
     seed: int = 0,
     set_: Annotated[tuple[str, ...], Settings] = (),
     name: str | None = None,
-    main_length: int | None = None,
-    auxiliary_length: int | None = None,
+    form: Form = Form(),
 ) -> None:
     """Train a model on a group's main task with its auxiliaries, alone, or with its control.
 
-    Examples: `interp train small --group copy+shift`, `interp train --seed 3 --set optimizer.steps=500 --name try`
+    Examples: `interp train small --group copy+shift`, `interp train --main my_file.py:MyTask --auxiliary copy`
 
     Args:
         preset: A preset's name, or a TOML file with the sections model, optimizer and measure.
-        group: The group of tasks.
-        condition: What the main task is trained with.
+        group: The group of tasks; copy+shift if neither group nor main is given.
+        main: In the place of a group: the main task, by name or as my_file.py:MyTask, with parameters in brackets if
+            wanted, 'shift(alphabet=12)'; longest length 10 unless --main-length says otherwise.
+        auxiliary: With --main: the tasks to train it with; longest length 20 unless --auxiliary-length says otherwise.
+        condition: What the main task is trained with; the auxiliaries if there are any, if left out.
         seed: Seeds the initial weights and the data.
         set_: Keys of the preset to replace, as section.key=value.
         name: The run's name under `runs`; made from the other options if left out.
-        main_length: Longest training length of the main task, if not the group's.
-        auxiliary_length: Longest training length of the other tasks, if not the group's.
     """
     from analyses.study import Study
-    from interp.groups import chosen_group, default_name
+    from interp.groups import default_name
     from tasks import InvalidValueError
     from training import load_preset
     from training import train as train_run
     from training.runs import ROOT
 
-    chosen = chosen_group(group, main_length, auxiliary_length)
-    if condition == "control" and not chosen.controls:
-        raise InvalidValueError(f"group {group!r} has no control tasks; allowed conditions are auxiliary and alone")
+    chosen = _group(group, main, auxiliary, form)
+    condition = condition or ("auxiliary" if chosen.auxiliaries else "alone")
+    if condition != "alone" and not (chosen.auxiliaries if condition == "auxiliary" else chosen.controls):
+        raise InvalidValueError(f"group {chosen.name!r} has no {condition} tasks; choose another condition")
     study = Study(chosen, load_preset(preset).override(set_), seed=seed)
-    given = () if main_length is None and auxiliary_length is None else (main_length, auxiliary_length)
-    path = ROOT / (name or default_name(f"{group}-{condition}", preset, seed, changes=(set_, given)))
+    changes = (set_, () if form == Form() else form, (main, auxiliary) if main else ())
+    path = ROOT / (name or default_name(f"{chosen.name}-{condition}", preset, seed, changes=changes))
     monitor = Monitor()
     with monitor.running():
         run = train_run(study.configs[condition], path, on_step=lambda progress: monitor(condition, progress))
     say(f"run: {run.path}")
     last = run.metrics[(run.metrics["step"] == run.steps[-1]) & (run.metrics["weights"] == "averaged")]
-    from interp.console import show
-
     show(last, columns=["task", "length", "n", "accuracy", "stderr"], title="averaged weights, end of training")
+
+
+def _group(
+    group: str | None,
+    main: str | None,
+    auxiliary: tuple[str, ...],
+    form: Form,
+) -> "Group":
+    from interp.groups import chosen_group, own_group
+    from tasks import InvalidValueError
+
+    if main is None:
+        if auxiliary:
+            raise InvalidValueError("--auxiliary goes with --main; a --group has its own auxiliaries")
+        return chosen_group(group or "copy+shift", form)
+    if group is not None:
+        raise InvalidValueError(f"--group {group} and --main {main} exclude each other; give one of them")
+    return own_group(main, auxiliary, form)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from analyses import Head, HeadEffects
-from analyses.shared_heads import attention_example, top_shared_heads
+from analyses.shared_heads import attention_example, same_prompts, top_shared_heads
 from tasks import InvalidValueError, get_task
 from tests.analyses.models import effects_of, random_model
 
@@ -56,7 +56,7 @@ def test_effects_that_do_not_match_are_refused(first: HeadEffects, second: HeadE
 
 def test_attention_example_is_the_models_pattern() -> None:
     model = random_model(TASK.vocabulary)
-    example = attention_example(model, TASK, "adb=", Head(2, 1))
+    example = attention_example(model, TASK, TASK.examples(["adb="]), Head(2, 1))
     assert (example.task, example.layer, example.head) == ("shift", 2, 1)
     assert example.tokens == ("[shift]", "a", "d", "b", "=", "b", "a", "c")
     with torch.no_grad():
@@ -74,19 +74,32 @@ def test_uniform_attention_is_one_over_the_tokens_read() -> None:
     model = random_model(TASK.vocabulary, n_layers=1)
     with torch.no_grad():
         model.blocks[0].attn.W_Q.zero_()
-    pattern = attention_example(model, TASK, "ab=", Head(0, 0)).pattern
+    pattern = attention_example(model, TASK, TASK.examples(["ab="]), Head(0, 0)).pattern
     assert pattern == pytest.approx(np.tril(np.ones((6, 6))) / np.arange(1, 7)[:, None])
 
 
 @pytest.mark.parametrize(
-    ("prompt", "head", "text"),
+    ("prompts", "head", "text"),
     [
-        ("ab", Head(0, 0), "'ab' is no prompt of 'shift'; one looks like abc="),
-        ("ab=", Head(3, 0), "head 3.0 does not exist: the model has layers 0 to 2 of heads 0 to 3, so 0.0 to 2.3"),
-        ("ab=", Head(0, 4), "head 0.4 does not exist: the model has layers 0 to 2 of heads 0 to 3, so 0.0 to 2.3"),
+        (["ab=", "ba="], Head(0, 0), "an attention pattern is that of one example. Got 2; pass batch[:1]"),
+        (["ab="], Head(3, 0), "head 3.0 does not exist: the model has layers 0 to 2 of heads 0 to 3, so 0.0 to 2.3"),
+        (["ab="], Head(0, 4), "head 0.4 does not exist: the model has layers 0 to 2 of heads 0 to 3, so 0.0 to 2.3"),
     ],
 )
-def test_attention_example_refuses(prompt: str, head: Head, text: str) -> None:
+def test_attention_example_refuses(prompts: list[str], head: Head, text: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
-        attention_example(random_model(TASK.vocabulary), TASK, prompt, head)
+        attention_example(random_model(TASK.vocabulary), TASK, TASK.examples(prompts), head)
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("reverse_add", "no_carry", True),
+        ("copy", "reverse", True),
+        ("reverse_add", "reverse_subtract", False),
+        ("copy", "mqar", False),
+    ],
+)
+def test_same_prompts(first: str, second: str, same: bool) -> None:
+    assert same_prompts(get_task(first), get_task(second), length=6) == same

@@ -277,8 +277,8 @@ def test_folder_of_a_run_is_refused(tiny_study: Path) -> None:
           "the study again")),
         ({"grup": "copy+shift"},
          ("{file} is not that of a study (unknown config key 'grup'; did you mean 'group'? the keys are format, group, "
-          "main_length, auxiliary_length, preset, sections, seed, n, shared, k, permutations, bootstraps, resample, "
-          "command); remove the folder, or run the study again")),
+          "main_length, auxiliary_length, marking, preset, sections, seed, n, shared, k, permutations, bootstraps, "
+          "resample, command); remove the folder, or run the study again")),
     ],
     ids=["newer", "format", "key missing", "unknown key"],
 )  # fmt: skip

@@ -8,9 +8,9 @@ from tasks import Group, Member, get_group
 from tasks.streams import in_test_stream, symbol_codes
 from tests.training.tiny import tiny_config
 from training import HookedTransformer, named_generator
+from training.loop import token_losses
 from training.mixture import Bucket, draw_buckets
 from training.runs import fresh_model, mixture_of
-from training.train import token_losses
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -23,7 +23,7 @@ def test_every_preset_makes_a_configuration(name: str) -> None:
     assert made.seed == 3
     assert made.vocabulary == GROUP.vocabulary.tokens
     assert [(member.task, member.max_length) for member in made.mixture] == [("shift", 10), ("copy", 20)]
-    assert made.mixture[0].parameters == {"alphabet": 12, "case": "lower"}
+    assert made.mixture[0].parameters == {"marking": "start", "alphabet": 12, "case": "lower"}
     assert TrainConfig.read(made.model_dump(mode="json")) == made
 
 

@@ -17,10 +17,11 @@ from tasks import BrokenRunError, InvalidValueError
 from tests.training.tiny import COPY, files, numbers, tiny_config
 from training import Progress, Run, TrainConfig, load_run, train
 from training.files import read_tensors, write_json
+from training.loop import token_losses
 from training.mixture import draw_buckets
 from training.randomness import named_generator
 from training.runs import fresh_model, mixture_of
-from training.train import _kept_steps, token_losses
+from training.train import _kept_steps
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -278,7 +279,7 @@ def fail_from(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
         nll, task = token_losses(model, bucket)
         return nll * (float("nan") if len(calls) > 2 * (step - 1) else 1.0), task  # two buckets a step
 
-    monkeypatch.setattr(sys.modules["training.train"], "token_losses", losses)
+    monkeypatch.setattr(sys.modules["training.loop"], "token_losses", losses)
 
 
 def test_a_loss_that_is_no_number_names_what_to_lower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

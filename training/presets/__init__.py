@@ -64,12 +64,9 @@ class Preset:
         for member in mixture:
             for length in measure.lengths:
                 member.task.check_length(length)
-        members = [
-            MemberConfig(task=m.task.name, parameters=m.task.parameters, max_length=m.max_length) for m in mixture
-        ]
         return TrainConfig.read(
             {
-                "mixture": members,
+                "mixture": [MemberConfig.of(member) for member in mixture],
                 "vocabulary": vocabulary.tokens,
                 "model": model,
                 "optimizer": OptimizerConfig.read(self.sections["optimizer"]),

@@ -15,7 +15,8 @@ from jaxtyping import Int
 from torch import Generator, Tensor
 
 from tasks.errors import InvalidValueError
-from tasks.task import Ragged, Task
+from tasks.ragged import Ragged
+from tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class StringTask(Task):
     cases: ClassVar[tuple[str, ...]] = ("both", "lower")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.alphabet, int) or not 2 <= self.alphabet <= 26:
             raise InvalidValueError(
                 f"alphabet {self.alphabet!r} is not possible for {self.name!r}; allowed are 2 to 26"
@@ -63,7 +65,8 @@ class StringTask(Task):
         places = torch.arange(longest + 1, device=lengths.device)
         return Ragged(torch.where(places == lengths[:, None], count, words), lengths + 1)
 
-    def answers(self, prompts: Ragged, lengths: Int[Tensor, " batch"]) -> Ragged:
+    def answers(self, prompts: Ragged) -> Ragged:
+        lengths = prompts.lengths - 1
         return Ragged(self.rewrite(prompts.values, lengths), lengths)
 
     def prompt_space(self, length: int) -> int:
