@@ -1,6 +1,7 @@
 """The search for counterfactual prompts: the smallest change that alters the answer and keeps the prompt's length."""
 
-from typing import Protocol, runtime_checkable
+import itertools
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int
@@ -11,8 +12,16 @@ from tasks.ragged import Ragged
 TRIES = (8, 128)
 """Candidates drawn per prompt: a few for all, then more for the prompts still without a counterfactual."""
 
+AT_ONCE = 2**21
+"""About this many symbols of candidates are held at once."""
+
 MOST_REPLACED = 2
 """How many replacements are tried, one first, before a prompt is said to have no counterfactual."""
+
+Answer = Literal["as long", "shorter", "longer"]
+"""The length of a counterfactual's answer, compared with the original's; tried in this order."""
+
+ANSWERS = get_args(Answer)
 
 
 @runtime_checkable
@@ -37,27 +46,28 @@ def find_counterfactuals(
 ) -> tuple[Ragged, Int[Tensor, " unfound"]]:
     """A changed prompt for each prompt, and the numbers of those that none was found for.
 
-    One replacement is tried before two, and answers as long as the original's before shorter ones (a longer one would
-    not fit the batch). Of the candidates that will do, one with the fewest changed symbols is taken.
+    One replacement is tried before two, and answers as long as the original's before shorter ones and longer ones. Of
+    the candidates that will do, one with the fewest changed symbols is taken.
     """
     found = prompts
     left = torch.arange(len(prompts.lengths), device=prompts.lengths.device)
-    stages = [(as_long, count) for as_long in (True, False) for count in range(1, MOST_REPLACED + 1)]
-    for as_long, count in stages:
-        for tries in TRIES:
-            if not len(left):
-                return found, left
+    stages = [(answer, count) for answer in ANSWERS for count in range(1, MOST_REPLACED + 1)]
+    for (answer, count), tries in itertools.product(stages, TRIES):
+        missed = []
+        for rows in left.split(max(1, AT_ONCE // (tries * prompts.values.shape[1]))):
             candidates, good = _candidates(
-                task, prompts[left], tries=tries, count=count, as_long=as_long, change=change, generator=generator
+                task, prompts[rows], tries=tries, count=count, answer=answer, change=change, generator=generator
             )
-            done = good.nonzero()[:, 0]
-            found = found.put(left[done], candidates[done])
-            left = left[~good]
+            found = found.put(rows[good], candidates[good])
+            missed.append(rows[~good])
+        left = torch.cat(missed)
+        if not len(left):
+            break
     return found, left
 
 
 def _candidates(
-    task: Changeable, prompts: Ragged, *, tries: int, count: int, as_long: bool, change: str, generator: Generator
+    task: Changeable, prompts: Ragged, *, tries: int, count: int, answer: Answer, change: str, generator: Generator
 ) -> tuple[Ragged, Bool[Tensor, " batch"]]:
     """The best of some random changes of each prompt, and whether it will do."""
     many = prompts.repeat(tries)
@@ -65,7 +75,7 @@ def _candidates(
     for _ in range(count):
         changed = task.vary(changed, generator=generator)
     good = task.keeps(many, changed, change=change)
-    good &= _answers_differ(task.answers(prompts).repeat(tries), task.answers(changed), as_long=as_long)
+    good &= _answers_differ(task.answers(prompts).repeat(tries), task.answers(changed), answer)
     replaced = ((many.values != changed.values) & many.counted).sum(dim=1)
     cost = torch.where(good, replaced, many.values.shape[1] + 1).view(tries, -1)
     rows = torch.arange(cost.shape[1], device=cost.device)
@@ -73,9 +83,10 @@ def _candidates(
     return changed[best], good[best]
 
 
-def _answers_differ(first: Ragged, second: Ragged, *, as_long: bool) -> Bool[Tensor, " batch"]:
-    """Whether two answers differ at a place that both have, the second being as long as the first, or shorter."""
+def _answers_differ(first: Ragged, second: Ragged, answer: Answer) -> Bool[Tensor, " batch"]:
+    """Whether two answers differ at a place that both have, the second as long as the first, shorter or longer."""
     width = min(first.values.shape[1], second.values.shape[1])
     both = first.counted[:, :width] & second.counted[:, :width]
     differ = (both & (first.values[:, :width] != second.values[:, :width])).any(dim=1)
-    return differ & (second.lengths == first.lengths if as_long else second.lengths < first.lengths)
+    longer = second.lengths - first.lengths
+    return differ & {"as long": longer == 0, "shorter": longer < 0, "longer": longer > 0}[answer]

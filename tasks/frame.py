@@ -80,13 +80,13 @@ class Frame:
         starts = prompt_end + len(self.between)
         ends = starts + body.lengths[:, None]
         n = len(prompt.lengths)
-        positions = torch.arange(int(ends.max()) + 1 if n else 1, device=device)[None].expand(n, -1)
+        positions = torch.arange(int(ends.max()) + 1, device=device)[None].expand(n, -1)
         before = values_at(ids[prompt.values], positions - len(self.lead))
         behind = positions - starts
         tokens = torch.where(positions < prompt_end, before, values_at(ids[body.values], behind))
         tokens = torch.where(positions < ends, tokens, self.vocabulary.eos)
         index = self.vocabulary.index
-        for place, token in enumerate(self.lead[: tokens.shape[1]]):
+        for place, token in enumerate(self.lead):
             tokens[:, place] = index[token]
         if self.between:
             tokens = torch.where((positions >= prompt_end) & (positions < starts), index[self.marker], tokens)
@@ -102,7 +102,7 @@ class Frame:
         tokens, lead = batch.tokens, len(self.lead)
         expected = self.vocabulary.ids(self.lead).to(tokens.device)
         ends = tokens == self.vocabulary.index[END]
-        wrong = (tokens[:, :lead] != expected[: tokens.shape[1]]).any(dim=1) | ~ends.any(dim=1)
+        wrong = (tokens[:, :lead] != expected).any(dim=1) | ~ends.any(dim=1)
         if bool(wrong.any()):
             text = self.vocabulary.decode(tokens[wrong][0])
             raise InvalidValueError(

@@ -22,7 +22,7 @@ class Pair:
     Zhang and Nanda, arXiv 2309.16042).
 
     Attributes:
-        clean: The batch that was given.
+        clean: The batch that was given; wider, if an answer of the other is longer than all of its own.
         counterfactual: The changed examples, in the same order.
         differs: True at the positions that are scored in both and hold different tokens: where a logit difference,
             clean token minus counterfactual token, is defined. At least one in each example.

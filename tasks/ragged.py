@@ -15,7 +15,7 @@ class Ragged:
     values: Int[Tensor, "batch pos"]
     lengths: Int[Tensor, " batch"]
 
-    def __getitem__(self, rows: Int[Tensor, " row"] | slice) -> "Ragged":
+    def __getitem__(self, rows: Int[Tensor, " row"] | Bool[Tensor, " batch"] | slice) -> "Ragged":
         return Ragged(self.values[rows], self.lengths[rows])
 
     @property

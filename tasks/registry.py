@@ -5,9 +5,20 @@ import inspect
 from importlib.metadata import entry_points
 from typing import Any, TypeVar, cast
 
-from tasks.arithmetic import CarryOnly, CopyFirst, MultiplyCot, NoCarry, ReverseAdd, ReverseSubtract
+from tasks.arithmetic import (
+    CarryOnly,
+    CopyFirst,
+    DigitSuccessor,
+    Increment,
+    MultiplyCot,
+    NoCarry,
+    ReverseAdd,
+    ReverseSubtract,
+)
 from tasks.errors import InvalidValueError, unknown_name
+from tasks.mazes import DfsTrace, ShortestPath
 from tasks.own import is_file, load_class
+from tasks.sorting import Count, Fill, Min, Sort, Successor
 from tasks.strings import Capitalize, CapitalizeReverse, Copy, Mqar, Reverse, Shift
 from tasks.task import Task
 
@@ -19,6 +30,8 @@ ENTRY_POINTS = "interp.tasks"
 _BUILT_IN = (
     *(ReverseAdd, NoCarry, CarryOnly, CopyFirst, ReverseSubtract, MultiplyCot),
     *(Copy, Shift, Reverse, Capitalize, CapitalizeReverse, Mqar),
+    *(DfsTrace, ShortestPath),
+    *(Sort, Min, Successor, Count, Fill, Increment, DigitSuccessor),
 )
 _TASKS: dict[str, type[Task]] = {kind.name: kind for kind in _BUILT_IN}
 

@@ -182,7 +182,7 @@ class Task(ABC):
     def sample(
         self, n: int, *, length: int | Int[Tensor, " batch"], generator: Generator, stream: Stream = "all"
     ) -> Batch:
-        """Draws examples, uniformly over the prompts of each length (within the stream).
+        """Draws examples; their prompts follow the task's own law at each length, within the stream.
 
         Prompts of the `train` and the `test` stream never meet, at every length from `divided_from` on: those with at
         least 4,096 prompts (`tasks.streams`); shorter lengths have too few prompts to divide, and all streams draw from
@@ -202,6 +202,8 @@ class Task(ABC):
             streams = get_args(Stream)
             raise unknown_name("stream", stream, streams, listing=f"the streams are {', '.join(streams)}")
         lengths = self._lengths(n, length, generator)
+        if not n:
+            return self._nothing(generator.device)
         draw = self.training_prompts if stream == "train" else self.prompts
         prompts = draw(lengths, generator=generator)
         if stream != "all":
@@ -223,17 +225,20 @@ class Task(ABC):
         """
         for prompt in prompts:
             self.solve(prompt)
+        if not prompts:
+            return self._nothing(torch.device("cpu"))
         rows = [[self.symbols.index(piece) for piece in Vocabulary.pieces(prompt)] for prompt in prompts]
-        values = torch.zeros((len(rows), max(map(len, rows), default=1)), dtype=torch.int64)
+        values = torch.zeros((len(rows), max(map(len, rows))), dtype=torch.int64)
         for place, row in enumerate(rows):
             values[place, : len(row)] = torch.tensor(row)
-        return self._frame.write(self.layout(Ragged(values, torch.tensor([len(row) for row in rows]).long())))
+        return self._frame.write(self.layout(Ragged(values, torch.tensor([len(row) for row in rows]))))
 
     def counterfactual(self, batch: Batch, *, generator: Generator, change: str = "any") -> Pair:
         """Examples as long whose prompts are changed as little as possible so that their answers differ.
 
         One symbol is replaced by another of its kind (a letter by a letter, a digit by a digit) if that can alter the
-        answer, else two. Answers are as long as the original's where such a change is found, otherwise shorter.
+        answer, else two. Answers are as long as the original's where such a change is found, otherwise shorter or
+        longer; both batches are filled up behind with [EOS] to one width.
         Counterfactuals are drawn from all prompts, those of the training stream included.
 
         Args:
@@ -256,10 +261,12 @@ class Task(ABC):
         if len(unfound):
             text = self.prompt_and_answer(self.vocabulary.decode(batch.tokens[int(unfound[0])]))[0]
             raise InvalidValueError(
-                f"{text!r} has no counterfactual of kind {change!r} in task {self.name!r}: no prompt that differs in "
-                "one or two symbols has another answer; choose longer prompts, more symbols, or another kind of change"
+                f"{text!r} has no counterfactual of kind {change!r} in task {self.name!r}: no small change of "
+                "it has another answer; choose longer prompts, more symbols, or another kind of change"
             )
-        return Pair(batch, _widened(self._frame.write(self.layout(found)), to=batch, eos=self.vocabulary.eos))
+        other = self._frame.write(self.layout(found))
+        width = max(batch.tokens.shape[1], other.tokens.shape[1])
+        return Pair(*(_widened(side, width, eos=self.vocabulary.eos) for side in (batch, other)))
 
     def prompt_and_answer(self, text: str) -> tuple[str, str]:
         """Splits an example's text, as `vocabulary.decode` writes it, into prompt and answer, without marker and [EOS].
@@ -309,13 +316,18 @@ class Task(ABC):
         self.check_length(length)
         return torch.full((n,), length, dtype=torch.int64, device=generator.device)
 
+    def _nothing(self, device: torch.device) -> Batch:
+        empty = torch.empty((0, 1), dtype=torch.int64, device=device)
+        return Batch(empty, torch.zeros_like(empty, dtype=torch.bool))
+
     def _belongs(self, stream: Stream, prompts: Ragged) -> Bool[Tensor, " batch"]:
         codes = self._symbol_codes.to(prompts.values.device)
         return in_test_stream(codes[prompts.values], prompts.lengths) ^ (stream == "train")
 
 
-def _widened(batch: Batch, *, to: Batch, eos: int) -> Batch:
-    """The batch, cut or filled up behind with [EOS] to another's width."""
-    missing = to.tokens.shape[1] - batch.tokens.shape[1]
-    tokens = torch.nn.functional.pad(batch.tokens, (0, missing), value=eos)
-    return Batch(tokens, torch.nn.functional.pad(batch.scored, (0, missing)))
+def _widened(batch: Batch, width: int, *, eos: int) -> Batch:
+    """The batch, filled up behind with [EOS]."""
+    missing = (0, width - batch.tokens.shape[1])
+    return Batch(
+        torch.nn.functional.pad(batch.tokens, missing, value=eos), torch.nn.functional.pad(batch.scored, missing)
+    )

@@ -14,8 +14,9 @@ install_import_hook(["tasks", "training", "analyses", "interp"], "tests.typechec
 
 import ipaddress
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import settings
@@ -96,3 +97,11 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Without shape and type checks, as users run: for errors that the checks would raise first."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -3,13 +3,17 @@
 import ast
 import dataclasses
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
 
-from tasks import Batch, Group, get_group, get_task, list_groups, list_tasks
+from docs.groups_page import groups_page
+from interp.cli import run
+from tasks import Batch, get_group, get_task, list_groups, list_tasks, registry
 from tests.tasks.drawing import drawn_rows
+from training import load_run
 
 PAGES = Path(__file__).parent.parent / "docs" / "tasks"
 
@@ -30,7 +34,8 @@ def code_blocks(text: str) -> list[str]:
 
 
 def test_every_task_has_its_page_and_every_page_its_task() -> None:
-    assert sorted(path.stem for path in PAGES.glob("*.md")) == sorted([*list_tasks(), "groups", "index"])
+    others = ["groups", "index", "write-your-own"]
+    assert sorted(path.stem for path in PAGES.glob("*.md")) == sorted([*list_tasks(), *others])
 
 
 @pytest.mark.parametrize("name", list_tasks())
@@ -39,23 +44,14 @@ def test_page_is_headed_by_the_task(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list_tasks())
-def test_example_is_what_solve_gives(name: str) -> None:
+def test_example_is_what_solve_gives_scored_as_the_sampler_does(name: str) -> None:
     task = get_task(name)
     drawn = drawn_rows(page(name), task.marker)
-    text = "".join(drawn["tokens"])
-    prompt, answer = task.prompt_and_answer(text)
-    assert text == f"{task.marker}{prompt}{answer}[EOS]"
+    prompt, answer = task.prompt_and_answer("".join(drawn["tokens"]))
     assert answer == task.solve(prompt)
-    assert drawn["scored"] == ["."] * (1 + len(prompt)) + ["x"] * (len(answer) + 1)
-
-
-@pytest.mark.parametrize("name", list_tasks())
-def test_example_is_scored_as_the_sampler_does(name: str) -> None:
-    task = get_task(name)
-    drawn = drawn_rows(page(name), task.marker)
-    batch = task.sample(1, length=drawn["tokens"].index("=") - 1, generator=torch.Generator().manual_seed(0))
+    batch = task.examples([prompt])
+    assert list(task.vocabulary.split(batch.tokens[0])) == drawn["tokens"]
     assert [mark == "x" for mark in drawn["scored"]] == batch.scored[0].tolist()
-    Batch(task.vocabulary.ids(drawn["tokens"])[None], batch.scored)
 
 
 @pytest.mark.parametrize("name", list_tasks())
@@ -69,47 +65,46 @@ def test_marks_stand_under_their_tokens(name: str) -> None:
 @pytest.mark.parametrize("name", list_tasks())
 def test_parameters_and_defaults(name: str) -> None:
     shown = [(row[0].strip("`"), ast.literal_eval(row[1].strip("`"))) for row in table(page(name))]
-    assert shown == [(field.name, field.default) for field in dataclasses.fields(get_task(name))]
+    own = [field for field in dataclasses.fields(get_task(name)) if field.name != "marking"]
+    assert shown == [(field.name, field.default) for field in own]
 
 
 @pytest.mark.parametrize("name", list_tasks())
 def test_lengths_and_source(name: str) -> None:
     task, text = get_task(name), page(name)
-    assert f"1 to {task.max_length}." in text
+    assert re.search(rf"\b{task.min_length} to {task.max_length}\.", text)
     assert f"disjoint from length {task.divided_from} on" in text
     assert re.search(r"^Source: \S", text, flags=re.MULTILINE)
 
 
 def test_index_lists_every_task_with_its_summary() -> None:
-    rows = [f"{task.strip('`')}: {example.strip('`')}: {rule}" for task, example, rule in table(page("index"))]
+    rows = [
+        f"{task.strip('`')}: {example.strip('`')}: {rule}"
+        for task, example, rule in table(page("index").split("\n## ")[0])
+    ]
     assert rows == [f"{name}: {get_task(name).summary}" for name in list_tasks()]
 
 
-def group_rows(group: Group) -> list[list[str]]:
-    """One row per member: role, task, lengths, and the task's parameters."""
-    roles = {"main": (group.main,), "auxiliary": group.auxiliaries, "control": group.controls}
-    return [
-        [role, f"`{member.task.name}`", f"1 to {member.max_length}", *map(str, member.task.parameters.values())]
-        for role, members in roles.items()
-        for member in members
-    ]
-
-
-def test_every_group_has_its_section() -> None:
-    assert re.findall(r"^## `(.+)`$", page("groups"), flags=re.MULTILINE) == list_groups()
+def test_page_of_groups_is_what_the_groups_say() -> None:
+    assert page("groups") == groups_page(), "run `python -m docs.groups_page`"
 
 
 @pytest.mark.parametrize("name", list_groups())
 def test_group_section_has_members_lengths_and_source(name: str) -> None:
     group = get_group(name)
     section = page("groups").split(f"\n## `{name}`\n")[1].split("\n## ")[0]
-    assert table(section) == group_rows(group)
+    members = [("main", group.main)]
+    members += [("auxiliary", member) for member in group.auxiliaries]
+    members += [("control", member) for member in group.controls]
+    for row, (role, member) in zip(table(section), members, strict=True):
+        assert row[:2] == [role, f"`{member.task.name}`"]
+        assert re.fullmatch(rf"[12] to {member.max_length}, {member.lengths}", row[2])
     assert f"Vocabulary: {len(group.vocabulary)} tokens. Source: {group.source}." in section
 
 
 @pytest.mark.parametrize("path", sorted(PAGES.glob("*.md")), ids=lambda path: path.stem)
 def test_links_lead_to_pages_and_headings(path: Path) -> None:
-    for target, heading in re.findall(r"\]\(([\w.]+\.md)(?:#([\w-]+))?\)", path.read_text()):
+    for target, heading in re.findall(r"\]\(([\w.-]+\.md)(?:#([\w-]+))?\)", path.read_text()):
         text = (path.parent / target).read_text()
         assert not heading or heading in re.findall(r"^#+ (.+)$", text.lower(), flags=re.MULTILINE)
 
@@ -128,3 +123,46 @@ def test_index_example_is_right() -> None:
     assert isinstance(batch, Batch)
     assert f"# {list(batch.tokens.shape)} each" in block
     assert f"# {task.solve('abl=')!r}, in plain Python" in block
+
+
+@pytest.mark.parametrize("marking", ["start", "repeated", "none"])
+def test_index_shows_markings_as_written(marking: str) -> None:
+    rows = {row[0].strip("`"): row[1].strip("`") for row in table(page("index").split("## Markers")[1])}
+    task = get_task("copy", marking=marking)
+    assert task.vocabulary.decode(task.examples(["ab="]).tokens[0]) == rows[marking]
+
+
+def commands(text: str) -> list[list[str]]:
+    """The commands of a page, without `interp`."""
+    return [shlex.split(line)[2:] for line in text.splitlines() if line.startswith("$ interp ")]
+
+
+def test_own_task_is_written_checked_and_trained_as_its_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    text = page("write-your-own")
+    source, use = code_blocks(text)
+    (tmp_path / "my_file.py").write_text(source)
+    names: dict[str, Any] = {}
+    exec(use, names)
+    assert names["task"].solve("abcd=") == "bcda"
+    assert names["task"].source == "my_file.py:Rotate"
+    shown, train, *others = commands(text)
+    assert run(shown) == 0
+    assert "tokens          [rotate]" in capsys.readouterr().out
+    tiny = ["optimizer.steps=2", "optimizer.batch_size=4", "measure.n=4", "measure.checkpoints=1", "model.n_layers=2"]
+    assert run([*train, "--set", *tiny]) == 0
+    for command in others:
+        assert run([*command, *(["--n", "4"] if command[0] != "tasks" else [])]) == 0, command
+    made = load_run("rotate")
+    assert [(member.task, member.max_length) for member in made.config.mixture] == [
+        ("my_file.py:Rotate", 10),
+        ("copy", 20),
+    ]
+    assert made.task("rotate").solve("ba=") == "ab"
+
+
+def test_own_task_page_names_the_entry_points_that_are_read() -> None:
+    assert f'[project.entry-points."{registry.ENTRY_POINTS}"]' in page("write-your-own")

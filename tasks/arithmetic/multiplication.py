@@ -121,10 +121,9 @@ class MultiplyCot(OperandTask):
 
 def _wide(numbers: Operands, digits: int) -> Operands:
     """The operands in blocks wide enough for their product."""
-    missing = max(0, digits - numbers.second.shape[1])
     return Operands(
         first=torch.nn.functional.pad(numbers.first, (0, digits)),
-        second=torch.nn.functional.pad(numbers.second, (0, missing)),
+        second=torch.nn.functional.pad(numbers.second, (0, digits)),
         first_length=numbers.first_length,
         second_length=numbers.second_length,
     )

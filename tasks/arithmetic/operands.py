@@ -19,6 +19,9 @@ from tasks.task import Task
 
 DIGITS = tuple("0123456789")
 
+SHARED = 0.75
+"""Share of the replacements in counterfactuals that fall on places of which both operands have a digit."""
+
 
 @dataclass(frozen=True)
 class Operands:
@@ -78,7 +81,7 @@ class OperandTask(Task):
         """The operands of each prompt."""
         first_length = (prompts.values == self.symbols.index(self.sign)).int().argmax(dim=1)
         second_length = prompts.lengths - first_length - 2
-        width = max(int(torch.maximum(first_length, second_length).max()), 1) + 1 if len(first_length) else 1
+        width = int(torch.maximum(first_length, second_length).max()) + 1
         places = torch.arange(width, device=first_length.device)
 
         def number(start: Tensor, length: Tensor) -> Tensor:
@@ -92,6 +95,25 @@ class OperandTask(Task):
             second_length=second_length,
         )
 
+    def vary(self, prompts: Ragged, *, generator: Generator) -> Ragged:
+        """Each prompt with one digit replaced by another: mostly one of a place that both operands have.
+
+        Only there a carry arises, and only there stands the one digit of a short operand that an answer may hang on;
+        beside a long operand a uniform choice would hardly ever find it. Operands of one length have no other places.
+        """
+        values, device = prompts.values, prompts.values.device
+        first = (values == self.symbols.index(self.sign)).int().argmax(dim=1, keepdim=True)
+        second = prompts.lengths[:, None] - first - 2
+        at = torch.arange(values.shape[1], device=device)
+        place = torch.where(at > first, at - first - 1, at)
+        digit = (at < first) | ((at > first) & (place < second))
+        shared = torch.rand(first.shape, generator=generator, device=device) < SHARED
+        possible = digit & (~shared | (place < torch.minimum(first, second)))
+        weights = torch.rand(values.shape, generator=generator, device=device)
+        chosen = torch.where(possible, weights, -1.0).argmax(dim=1, keepdim=True)
+        step = torch.randint(1, 10, chosen.shape, generator=generator, device=device)
+        return Ragged(values.scatter(1, chosen, (values.gather(1, chosen) + step) % 10), prompts.lengths)
+
     def keeps(self, prompts: Ragged, changed: Ragged, *, change: str) -> Bool[Tensor, " batch"]:
         numbers = self.read(changed)
         return _no_leading_zero(numbers.first, numbers.first_length) & _no_leading_zero(
@@ -99,7 +121,7 @@ class OperandTask(Task):
         )
 
     def _write(self, first: Tensor, second: Tensor, generator: Generator) -> Ragged:
-        width = max(int(first.max()), int(second.max())) if len(first) else 1
+        width = max(int(first.max()), int(second.max()))
 
         def symbol(text: str) -> Ragged:
             number = self.symbols.index(text)
@@ -115,6 +137,7 @@ class OperandTask(Task):
         found = re.fullmatch(rf"([0-9]+){re.escape(self.sign)}([0-9]+)=", prompt)
         if not found:
             raise InvalidValueError(f"{prompt!r} is no prompt of {self.name!r}; one looks like 765{self.sign}98=")
+        self.check_length(max(map(len, found.groups())))  # Python's own limit of digits lies a little above ours
         for number in found.groups():
             if len(number) > 1 and number.endswith("0"):
                 raise InvalidValueError(

@@ -95,22 +95,35 @@ class Mqar(StringTask):
         return Ragged(values, (length + count * (query + 1))[:, 0])
 
     def vary(self, prompts: Ragged, *, generator: Generator) -> Ragged:
-        """Each prompt with another letter at one place of the string, and in the queries that contain that place."""
-        word, starts = self._word_of(prompts), self._found(prompts)
-        letter = torch.rand(word.values.shape, generator=generator, device=word.values.device)
-        place = letter.masked_fill(~word.counted, -1.0).argmax(dim=1, keepdim=True)
-        step = torch.randint(1, len(self.letters), place.shape, generator=generator, device=place.device)
+        """Each prompt with another letter at one place of the string, and in the queries that contain that place.
+
+        The place lies in a query, where that occurs first, or directly behind: no other letter says what is answered.
+        """
+        word, starts, count = self._word_of(prompts), self._found(prompts), self._count(prompts)
+        query, device = self._query_length(word.lengths), prompts.values.device
+        number, offset = (
+            (torch.rand(count.shape, generator=generator, device=device) * choices).long()[:, None]
+            for choices in (count, query + 1)
+        )
+        place = starts.gather(1, number) + offset
+        step = torch.randint(1, len(self.letters), place.shape, generator=generator, device=device)
         new = (word.values.gather(1, place) + step) % len(self.letters)
         changed = Ragged(word.values.scatter(1, place, new), word.lengths)
         written = Ragged(prompts.values.scatter(1, place, new), prompts.lengths)
-        again = self._with_queries(written, changed, starts, self._count(prompts))
+        again = self._with_queries(written, changed, starts, count)
         missing = prompts.values.shape[1] - again.values.shape[1]
         return Ragged(torch.nn.functional.pad(again.values, (0, missing)), prompts.lengths)
+
+    def keeps(self, prompts: Ragged, changed: Ragged, *, change: str) -> Bool[Tensor, " batch"]:
+        """Whether each query still occurs first where it did; so different queries stay different."""
+        asked = torch.arange(self.queries, device=prompts.values.device) < self._count(prompts)[:, None]
+        return (~asked | (self._found(prompts) == self._found(changed))).all(dim=1)
 
     def solve(self, prompt: str) -> str:
         word, equals, asked = prompt.partition("=")
         if not equals or len(word) < 2 or not asked:
-            example = f"{self.letters[:3]}={self.letters[: min(2, self.query)]}"
+            word = (self.letters * 2)[:3]  # of two letters: aba
+            example = f"{word}={word[: min(2, self.query)]}"
             raise InvalidValueError(f"{prompt!r} is no prompt of 'mqar'; one looks like {example}")
         word, length, queries = self._word(word + "="), min(self.query, len(word) - 1), asked.split(",")
         if len(queries) > self.queries:
@@ -141,7 +154,7 @@ class Mqar(StringTask):
     def _word_of(self, prompts: Ragged) -> Ragged:
         """The string of each prompt."""
         lengths = (prompts.values == self.symbols.index(END)).int().argmax(dim=1)
-        return Ragged(prompts.values[:, : max(1, int(lengths.max()))] if len(lengths) else prompts.values, lengths)
+        return Ragged(prompts.values[:, : int(lengths.max())], lengths)
 
     def _count(self, prompts: Ragged) -> Int[Tensor, " batch"]:
         """How many queries each prompt has."""

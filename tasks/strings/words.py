@@ -59,7 +59,7 @@ class StringTask(Task):
         return (*self.letters, "=")
 
     def prompts(self, lengths: Int[Tensor, " batch"], *, generator: Generator) -> Ragged:
-        longest = int(lengths.max()) if len(lengths) else 1
+        longest = int(lengths.max())
         count = len(self.letters)
         words = torch.randint(count, (len(lengths), longest + 1), generator=generator, device=lengths.device)
         places = torch.arange(longest + 1, device=lengths.device)

@@ -1,22 +1,12 @@
 """Fixtures of the analysis tests."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import jaxtyping
 import pytest
 
 from analyses.study import CONDITIONS
 from tests.analyses.models import STUDY
 from training import train
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Without shape and type checks, as users run: for errors that the checks would raise first."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from tasks import Batch, Task, Vocabulary, get_group, get_task, list_tasks
+from tasks import Batch, Ragged, Task, Vocabulary, get_group, get_task, list_tasks
 from tasks.streams import SHARE, SMALLEST_SPACE, in_test_stream, symbol_codes
 from tasks.strings import Copy
-from tasks.task import Ragged
 
-NAMES = list_tasks()
+NAMES = ["copy", "shift", "reverse", "capitalize", "capitalize_reverse"]
 SYMBOLS = string.ascii_letters + "=?"
 STREAMS: list[Any] = ["train", "test"]
 
@@ -60,6 +59,20 @@ def test_stream_holds_its_prompts_only_at_every_length(name: str, stream: Any) -
 def test_stream_holds_its_prompts_only_at_the_first_divided_length(name: str, stream: Any) -> None:
     task = get_task(name)
     assert set(is_tested(draw(task, 1000, length=task.divided_from, stream=stream))) == {stream == "test"}
+
+
+@pytest.mark.parametrize("name", list_tasks())
+@pytest.mark.parametrize("stream", STREAMS)
+def test_stream_holds_its_prompts_only_for_every_task(name: str, stream: Any) -> None:
+    # The hash of the prompt's text, as the task splits it, taken here from the text alone.
+    task = get_task(name)
+    longest = min(task.max_length, task.divided_from + 6)
+    lengths = torch.arange(task.divided_from, longest + 1).repeat(4)
+    batch = task.sample(len(lengths), length=lengths, generator=torch.Generator().manual_seed(0), stream=stream)
+    for row in batch.tokens:
+        pieces = Vocabulary.pieces(task.prompt_and_answer(task.vocabulary.decode(row))[0])
+        tested = in_test_stream(symbol_codes(pieces)[None], torch.tensor([len(pieces)]))
+        assert bool(tested) == (stream == "test")
 
 
 def test_streams_divide_all_prompts_between_them() -> None:

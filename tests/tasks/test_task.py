@@ -10,7 +10,7 @@ from torch import Tensor
 from tasks import InvalidValueError, Task, UnknownNameError, Vocabulary, get_task, list_tasks
 
 NAMES = list_tasks()
-RAGGED = torch.tensor([1, 20, 7, 3, 12])
+RAGGED = torch.tensor([2, 20, 7, 3, 12])
 
 
 @pytest.fixture(params=NAMES)
@@ -80,15 +80,16 @@ def test_no_examples_make_an_empty_batch(task: Task, length: int | Tensor, strea
     assert batch.targets.shape == (0,)
 
 
-def test_greatest_length_works(task: Task) -> None:
-    batch = task.sample(1, length=task.max_length, generator=seeded(), stream="train")
-    prompt, answer = task.prompt_and_answer(task.vocabulary.decode(batch.tokens[0]))
-    assert len(prompt) == task.max_length + 1
-    assert task.solve(prompt) == answer
+@pytest.mark.parametrize("stream", ["train", "test"])
+def test_smallest_and_greatest_length_work(task: Task, stream: Any) -> None:
+    for length in (task.min_length, task.max_length):
+        batch = task.sample(1, length=length, generator=seeded(), stream=stream)
+        prompt, answer = task.prompt_and_answer(task.vocabulary.decode(batch.tokens[0]))
+        assert task.solve(prompt) == answer
 
 
 def test_bound_task_is_the_same_task(task: Task) -> None:
-    larger = Vocabulary(("[other]", *reversed(task.vocabulary.tokens), "1"))
+    larger = Vocabulary(("[other]", *reversed(task.vocabulary.tokens), "?"))
     bound = task.bind(larger)
     assert bound == task
     assert hash(bound) == hash(task)
@@ -99,7 +100,7 @@ def test_bound_task_is_the_same_task(task: Task) -> None:
 
 def test_bound_task_writes_the_same_text_in_other_ids(task: Task) -> None:
     task.sample(1, length=3, generator=seeded())  # what the task remembers of its own vocabulary must not stay.
-    bound = task.bind(Vocabulary(("[other]", *reversed(task.vocabulary.tokens), "1")))
+    bound = task.bind(Vocabulary(("[other]", *reversed(task.vocabulary.tokens), "?")))
     own = task.sample(5, length=RAGGED, generator=seeded())
     other = bound.sample(5, length=RAGGED, generator=seeded())
     assert not torch.equal(own.tokens, other.tokens)
@@ -112,9 +113,9 @@ def test_bound_task_writes_the_same_text_in_other_ids(task: Task) -> None:
     assert torch.equal(own.tokens, again.tokens)
 
 
-@pytest.mark.parametrize("missing", ["a", "=", "marker"])
+@pytest.mark.parametrize("missing", ["first", "=", "marker"])
 def test_binding_to_a_vocabulary_that_lacks_a_token_is_refused(task: Task, missing: str) -> None:
-    token = task.marker if missing == "marker" else missing
+    token = {"first": task.symbols[0], "=": "=", "marker": task.marker}[missing]
     vocabulary = Vocabulary(tuple(other for other in task.vocabulary.tokens if other != token))
     has = " ".join(vocabulary.tokens)
     text = f"the vocabulary lacks {token!r}, which task {task.name!r} needs; it has {has}"
@@ -123,7 +124,8 @@ def test_binding_to_a_vocabulary_that_lacks_a_token_is_refused(task: Task, missi
 
 
 def test_key_names_parameters_and_version() -> None:
-    assert get_task("copy", alphabet=12).key == "Copy(alphabet=12, case='both').v1"
+    assert get_task("copy", alphabet=12).key == "Copy(marking='start', alphabet=12, case='both').v1"
+    assert get_task("copy", marking="none").key != get_task("copy").key
     assert get_task("copy", alphabet=12).key != get_task("reverse", alphabet=12).key
 
 
@@ -149,7 +151,8 @@ def test_text_without_equals_is_refused() -> None:
 
 @pytest.mark.parametrize("length", [0, -3, 4097])
 def test_impossible_length_is_refused(task: Task, length: int) -> None:
-    text = f"^length {length} is not possible for task '{task.name}'; allowed are 1 to 4096$"
+    allowed = f"{task.min_length} to {task.max_length}"
+    text = f"^length {length} is not possible for task '{task.name}'; allowed are {allowed}$"
     with pytest.raises(InvalidValueError, match=text):
         task.sample(2, length=length, generator=seeded())
     with pytest.raises(InvalidValueError, match=text):
@@ -172,3 +175,29 @@ def test_unknown_stream_is_refused(unchecked: None) -> None:
     stream: Any = "tset"
     with pytest.raises(UnknownNameError, match=f"^{re.escape(text)}$"):
         get_task("copy").sample(2, length=3, generator=seeded(), stream=stream)
+
+
+def test_unknown_marking_is_refused(unchecked: None) -> None:
+    text = "unknown marking 'letters'; the markings are start, repeated, none"
+    with pytest.raises(UnknownNameError, match=f"^{re.escape(text)}$"):
+        get_task("copy", marking="letters")
+
+
+@pytest.mark.parametrize("marking", ["start", "repeated", "none"])
+@pytest.mark.parametrize("stream", ["train", "test"])
+def test_examples_of_prompts_are_those_that_were_drawn(task: Task, marking: str, stream: Any) -> None:
+    marked = get_task(task.name, marking=marking)
+    drawn = marked.sample(5, length=RAGGED, generator=seeded(), stream=stream)
+    texts = [marked.vocabulary.decode(row) for row in drawn.tokens]
+    made = marked.examples([marked.prompt_and_answer(text)[0] for text in texts])
+    assert torch.equal(made.tokens, drawn.tokens)
+    assert torch.equal(made.scored, drawn.scored)
+
+
+def test_no_prompts_make_no_examples(task: Task) -> None:
+    assert len(task.examples([])) == 0
+
+
+def test_examples_of_what_is_no_prompt_are_refused(task: Task) -> None:
+    with pytest.raises(InvalidValueError, match="is no prompt of "):
+        task.examples(["?"])
