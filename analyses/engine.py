@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analyses.heads import Head, check_heads
@@ -53,11 +53,13 @@ def ablate_heads(
 
     A head is ablated by exchanging its output z [batch, pos, d_head] for a reference, at every position: `zero`;
     `mean`: the mean over the batch at that position (Extrapolation by Association, appendix); `mean_all`: the mean over
-    batch and positions. The means are those of the clean run. The heads of one set are ablated together.
+    batch and positions. The means are those of the clean run, over positions that are read to predict a scored token:
+    where answers differ in length, a late position's mean is over the examples that reach it, and where only one does,
+    it is that one's own value. The heads of one set are ablated together.
 
     Args:
         model: The model, with nothing hooked to it. It is left as it was.
-        batch: Examples of one length, so that positions align.
+        batch: Examples whose prompts have one length, so that positions align; answers may differ in length.
         sets: The sets of heads.
         kind: What takes the place of a head's output.
         task_head: Which unembedding to use, if the model has one for each task.
@@ -68,7 +70,7 @@ def ablate_heads(
         The scores, equal to those of running every set alone with hooks on `hook_z`, to rounding.
 
     Raises:
-        InvalidValueError: A head that is not there or named twice, an empty set, no examples, or examples of different
+        InvalidValueError: A head that is not there or named twice, an empty set, no examples, or prompts of different
             lengths, a mean over one example, a model with hooks attached, or a model whose logits are not finite.
     """
     _check(model, batch, sets, kind)
@@ -98,8 +100,9 @@ def _check(model: HookedTransformer, batch: Batch, sets: Sequence[Sequence[Head]
         check_heads(heads, model.config)
     if not len(batch):
         raise InvalidValueError("a batch of 0 examples cannot be ablated; use n >= 1, or n >= 2 for kind 'mean'")
-    if not bool((batch.scored == batch.scored[:1]).all()):
-        raise InvalidValueError("the examples have different lengths, so their positions do not align; use one length")
+    starts = batch.scored.int().argmax(dim=1)
+    if not bool((starts == starts[0]).all()):
+        raise InvalidValueError("the prompts have different lengths, so their positions do not align; use one length")
     if kind == "mean" and len(batch) < 2:
         raise InvalidValueError("the mean over one example is the example itself; use n >= 2, or kind 'zero'")
 
@@ -113,17 +116,23 @@ def _reference(
     total = torch.zeros(shape, dtype=torch.float64, device=inputs.device)
     if kind == "zero":
         return total.to(model.dtype)
-    for part in inputs.split(max(1, token_budget // inputs.shape[1])):
+    read = _read(batch)
+    rows = max(1, token_budget // inputs.shape[1])
+    for part, counted in zip(inputs.split(rows), read.split(rows), strict=True):
         resid = model.start(part)
         for layer, block in enumerate(model.blocks):
             z = block.attn.z(block.ln1(resid))
-            total[layer] += z.double().sum(dim=0)
+            total[layer] += (z.double() * counted[:, :, None, None]).sum(dim=0)
             if layer < config.n_layers - 1:  # nothing reads what the last layer writes
                 resid = block.after_attention(resid + block.attn.out(z))
-    mean = total / len(inputs)
     if kind == "mean_all":
-        mean = mean.mean(dim=1, keepdim=True).expand(shape)
-    return mean.to(model.dtype)
+        return (total.sum(dim=1, keepdim=True) / read.sum()).expand(shape).to(model.dtype)
+    return (total / read.sum(dim=0).clamp(min=1)[:, None, None]).to(model.dtype)
+
+
+def _read(batch: Batch) -> Bool[Tensor, "batch input"]:
+    """True at the positions that are read to predict a scored token: up to the last one that predicts."""
+    return batch.predicting.flip(1).cumsum(dim=1).flip(1) > 0
 
 
 @dataclass(frozen=True)

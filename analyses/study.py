@@ -16,7 +16,7 @@ from analyses.shared_heads import attention_example, same_prompts, top_shared_he
 from analyses.store import stored_table
 from analyses.study_record import StudyRecord, read_record
 from analyses.study_results import AttentionExample, StudyResults
-from tasks import Group, InvalidValueError, Member, get_group
+from tasks import Group, InvalidValueError, Member, Task, get_group
 from training import Preset, Progress, Run, evaluate, load_run, named_generator
 from training.config import TrainConfig
 from training.files import read_json, write_json
@@ -71,10 +71,8 @@ class Study:
     @property
     def lengths(self) -> list[int]:
         """The lengths at which accuracy is measured: up to a quarter beyond the auxiliaries' longest."""
-        tasks = [member.task for member in (self.group.main, *self.group.auxiliaries, *self.group.controls)]
-        shortest, most = max(task.min_length for task in tasks), min(task.max_length for task in tasks)
-        longest = min(math.ceil(1.25 * self.group.auxiliary_length), most)
-        return sorted({*range(shortest, longest + 1, max(1, longest // 12)), *self.marked_lengths})
+        longest = min(math.ceil(1.25 * self.group.auxiliary_length), *(task.max_length for task in self._tasks))
+        return sorted({*range(self._shortest, longest + 1, max(1, longest // 12)), *self.marked_lengths})
 
     @property
     def marked_lengths(self) -> set[int]:
@@ -188,8 +186,23 @@ class Study:
 
     def _config(self, condition: str) -> TrainConfig:
         config = self.preset.train_config(self.members(condition), vocabulary=self.group.vocabulary, seed=self.seed)
-        lengths = tuple(sorted(self.marked_lengths.union(config.measure.lengths)))
+        lengths = tuple(sorted(self.marked_lengths.union(config.measure.lengths or self._between)))
         return config.model_copy(update={"measure": config.measure.model_copy(update={"lengths": lengths})})
+
+    @property
+    def _tasks(self) -> list[Task]:
+        return [member.task for member in (self.group.main, *self.group.auxiliaries, *self.group.controls)]
+
+    @property
+    def _shortest(self) -> int:
+        """The smallest length that all tasks can make."""
+        return max(task.min_length for task in self._tasks)
+
+    @property
+    def _between(self) -> set[int]:
+        """Where the preset names no lengths, more to measure while training: below and between the marked ones."""
+        main, transfer, auxiliary = self.group.main.max_length, self.transfer_length, self.group.auxiliary_length
+        return {max(self._shortest, main // 2), (main + transfer) // 2, (transfer + auxiliary) // 2}
 
     def _key(self, run: Run, weights: Weights = "averaged") -> dict[str, object]:
         tasks = [member.task.key for member in run.mixture]

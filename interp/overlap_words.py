@@ -22,7 +22,7 @@ _NAMES = {
 }
 _NULLS = {"free": "Heads shuffled freely", "within_layer": "Heads shuffled within layers"}
 _UNITS = {
-    "accuracy": "as a fraction of strings",
+    "accuracy": "as a fraction of examples",
     "token_accuracy": "as a fraction of tokens",
     "nll": "in nats per scored token",
     "logit_difference": "in logits",

@@ -32,7 +32,7 @@ class Verdict:
         sentences: The numbers behind the answer. Names stand in backticks.
         cards: The three models' accuracies.
         weights: Which weights the numbers are for.
-        n: Strings per model, NaN if unknown.
+        n: Examples per model, NaN if unknown.
     """
 
     question: str
@@ -127,7 +127,7 @@ def _sentences(results: StudyResults, *, auxiliary: Estimate, alone: Estimate, c
     reach = f"{beyond} beyond the longest it was trained on" if beyond > 0 else "a length it was trained on"
     first = (
         f"At length {results.transfer_length}, {reach}, {main} trained with {quoted(results.auxiliaries)} "
-        f"(lengths up to {results.auxiliary_length}) answers {percent(auxiliary)} of strings exactly right."
+        f"(lengths up to {results.auxiliary_length}) answers {percent(auxiliary)} of examples exactly right."
     )
     sentences = [
         first,

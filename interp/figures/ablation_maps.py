@@ -10,7 +10,7 @@ from interp.figures.heads import HeadMap
 from interp.figures.style import DIVERGING, axis, new_figure, plain
 
 EFFECT_TITLES = {
-    "accuracy": "exact match lost (fraction of strings)",
+    "accuracy": "exact match lost (fraction of examples)",
     "token_accuracy": "token accuracy lost (fraction of tokens)",
     "nll": "loss gained (nats per scored token)",
     "logit_difference": "logit difference lost (logits)",

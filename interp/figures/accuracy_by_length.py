@@ -39,8 +39,8 @@ def accuracy_by_length(
     low, high = min(lengths) - 0.6, max(lengths) + 0.6
     shapes, annotations = _marks(sorted(marks), low=low, high=high)
     figure.update_layout(
-        xaxis=axis("string length (characters)", {"range": [low, high], "showgrid": False, "ticks": "outside"}),
-        yaxis=axis("exact match (% of strings)", {"range": [-0.03, 1.03], "tickformat": ".0%"}),
+        xaxis=axis("length", {"range": [low, high], "showgrid": False, "ticks": "outside"}),
+        yaxis=axis("exact match (% of examples)", {"range": [-0.03, 1.03], "tickformat": ".0%"}),
         shapes=shapes,
         annotations=annotations,
         margin={"l": 58, "r": 16, "t": 14 + _ROW * len(marks), "b": 52},

@@ -29,7 +29,7 @@ class HeadMap:
 
     Attributes:
         task: Name of the task.
-        length: Length of the strings.
+        length: Length of the examples.
         effect: Positive where the head helped.
         stderr: Standard error of each effect.
     """

@@ -123,11 +123,20 @@ def by_hooks(
 
     def overwrite(head: Head) -> Callable[[Tensor, HookPoint], Tensor]:
         clean = cache[f"blocks.{head.layer}.attn.hook_z"][:, :, head.head]
-        means = {"zero": torch.zeros_like(clean), "mean": clean.mean(0), "mean_all": clean.mean((0, 1))}
+        # Only what is read counts: positions up to the last one that predicts a scored token.
+        last = [int(row.nonzero().max()) for row in batch.predicting]
+        read = [
+            [row[place] for row, end in zip(clean, last, strict=True) if place <= end] for place in range(max(last) + 1)
+        ]
+        means = {
+            "zero": torch.zeros_like(clean[0, 0]),
+            "mean": torch.stack([torch.stack(rows).mean(dim=0) for rows in read]),
+            "mean_all": torch.stack([row for rows in read for row in rows]).mean(dim=0),
+        }
 
         def hook_z(z: Tensor, hook: HookPoint) -> Tensor:
             z = z.clone()
-            z[:, :, head.head] = means[kind]
+            z[:, : len(read), head.head] = means[kind][: len(read)] if means[kind].ndim == 2 else means[kind]
             return z
 
         return hook_z
@@ -161,6 +170,23 @@ def test_equals_hooks_for_every_token_budget(name: str, kind: AblationKind) -> N
         assert_equal_scores(scores.clean, clean)
         for found, expected in zip(scores.ablated, wanted, strict=True):
             assert_equal_scores(found, expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["multiply_cot", "mqar", "shortest_path"])
+def test_equals_hooks_where_answers_differ_in_length(name: str, kind: AblationKind) -> None:
+    task = get_task(name, **({"rows": 3, "columns": 3} if name == "shortest_path" else {}))
+    batch = task.sample(9, length=5, generator=seeded(3))
+    assert name == "mqar" or batch.scored.sum(dim=1).unique().numel() > 1
+    model = random_model(task.vocabulary)
+    sets = [parse_set(heads) for heads in SETS]
+    width = batch.inputs.shape[1]
+    for budget in (2 * width, 100_000):
+        scores = ablate_heads(model, batch, sets, kind=kind, token_budget=budget)
+        assert_equal_scores(scores.clean, score(model, batch))
+        for heads, found in zip(sets, scores.ablated, strict=True):
+            assert_equal_scores(found, by_hooks(model, batch, heads, kind=kind, task_head=0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -240,7 +266,7 @@ def two_lengths() -> Batch:
          "head 2.1 does not exist: the model has layers 0 to 1 of heads 0 to 1, so 0.0 to 1.1"),
         (hand_model(), hand_batch(), ["1.0 0.0 1.0"], "mean", "head 1.0 is named twice; name each head once"),
         (hand_model(), two_lengths(), ["0.0"], "zero",
-         "the examples have different lengths, so their positions do not align; use one length"),
+         "the prompts have different lengths, so their positions do not align; use one length"),
         (hand_model(), hand_batch()[:1], ["0.0"], "mean",
          "the mean over one example is the example itself; use n >= 2, or kind 'zero'"),
         (hand_model(), hand_batch()[:0], ["0.0"], "zero",

@@ -164,7 +164,7 @@ def test_ablation_maps_share_one_scale_around_zero() -> None:
         [["+0.75", "0"], ["0", "+0.12"]],
     ]
     titles = [note.text for note in figure.layout.annotations]
-    assert titles == ["exact match lost (fraction of strings)", "<b>shift</b>, length 15", "<b>copy</b>, length 15"]
+    assert titles == ["exact match lost (fraction of examples)", "<b>shift</b>, length 15", "<b>copy</b>, length 15"]
 
 
 def test_noise_does_not_look_like_effects() -> None:

@@ -48,7 +48,7 @@ ROW = {
 WITHIN = "Heads shuffled within layers give 0.41 on average (95 % of shuffles 0.20 to 0.62)"
 MORE = "the two maps are more alike than such shuffles"
 DIFFERENCE = "The mean absolute difference between the two maps"
-READ = "as a fraction of strings, averaged over heads; smaller is more alike"
+READ = "as a fraction of examples, averaged over heads; smaller is more alike"
 FREELY = "Heads shuffled freely give 0.41 on average (95 % of shuffles 0.20 to 0.62)"
 
 
@@ -123,7 +123,7 @@ def test_the_headline_word_for_word() -> None:
     first, second, third = headline.sentences
     assert first == (
         "At length 15, 5 beyond the longest it was trained on, `shift` trained with `copy` (lengths up to 20) answers "
-        "90.0 % (95 % interval 82.6 to 94.5 %) of strings exactly right."
+        "90.0 % (95 % interval 82.6 to 94.5 %) of examples exactly right."
     )
     assert second == (
         "Trained alone, it answers 0.0 % (95 % interval 0.0 to 3.7 %): the difference is +90.0 points "
@@ -278,7 +278,7 @@ def test_page_loads_nothing(page: str) -> None:
 
 def test_page_has_all_parts(page: str) -> None:
     for heading in (
-        "How long can the strings be?",
+        "How long can the examples be?",
         "How did it come about in training?",
         "Which heads does each task need?",
         "Are they the same heads?",

@@ -107,7 +107,8 @@ def truth(task: OperandTask, first: int, second: int, places: int) -> str:
             return reverse(first, 1)
         case ReverseSubtract():
             return reverse(abs(first - second), places) + ("-" if first < second else "0")
-    raise AssertionError
+        case _:
+            raise AssertionError
 
 
 def digit(number: int, place: int) -> int:
@@ -214,14 +215,14 @@ def test_cases_by_hand_in_one_batch() -> None:
 
 
 @pytest.mark.parametrize("task", [*ADDITIONS, ReverseSubtract()], ids=repr)
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(first=st.integers(0, 10**40), second=st.one_of(st.integers(0, 10**40), st.integers(0, 10**4)))
 def test_solve_is_integer_arithmetic(task: OperandTask, first: int, second: int) -> None:
     prompt = f"{reverse(first, 1)}{task.sign}{reverse(second, 1)}="
     assert task.solve(prompt) == truth(task, first, second, max(len(str(first)), len(str(second))))
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(first=st.integers(0, 10**40), second=st.integers(0, 999))
 def test_partial_products_sum_to_the_product(first: int, second: int) -> None:
     answer = MultiplyCot().solve(f"{reverse(first, 1)}*{reverse(second, 1)}=")
@@ -346,11 +347,11 @@ def test_digits_are_uniform(task: OperandTask, stream: Any) -> None:
 
 
 def test_all_pairs_of_two_digit_numbers_are_equally_likely() -> None:
-    # 90 * 90 pairs, about 5 of each, in 90 cells by their sum modulo 90 (any pair's second number decides it).
-    pairs = operands(ReverseAdd(), 2, n=40000, seed=10, stream="all")
+    # 90 * 90 pairs, about 3 of each, in 90 cells by their sum modulo 90 (any pair's second number decides it).
+    pairs = operands(ReverseAdd(), 2, n=25000, seed=10, stream="all")
     sums = [(int(first[::-1]) + int(second[::-1])) % 90 for first, second in pairs]
     assert chisquare(counts_of(sums, list(range(90)))).pvalue > 1e-3
-    assert len({tuple(pair) for pair in pairs}) > 7900  # 8,100 (1 - e^-4.94) = 8,042 on average
+    assert len({tuple(pair) for pair in pairs}) > 7600  # 8,100 (1 - e^-3.09) = 7,730 on average
 
 
 def test_the_fixed_operand_is_the_only_one() -> None:
@@ -374,7 +375,7 @@ def chain_lengths(first: str, second: str) -> list[int]:
 
 @pytest.mark.parametrize("stream", ["all", "test"])
 def test_carry_chains_are_those_of_random_digits(stream: Any) -> None:
-    chains = [chain_lengths(*pair) for pair in operands(ReverseAdd(), 4, n=40000, seed=12, stream=stream)]
+    chains = [chain_lengths(*pair) for pair in operands(ReverseAdd(), 4, n=25000, seed=12, stream=stream)]
     # Of the 100 pairs of digits 45 sum to 10 and more, 10 to 9. Of the 81 pairs without 0, at the last place, 45 and 8.
     begins = [0.55, 0.45 * 0.9, 0.45 * 0.1 * 0.9, 0.45 * 0.01 * 73 / 81, 0.45 * 0.01 * 8 / 81]
     check_frequencies([row[0] for row in chains], begins)

@@ -121,23 +121,17 @@ def test_unequal_operands(task: OperandTask, change: str) -> None:
     sign = task.sign
     for prompt in ["1" * 400 + f"{sign}5=", f"5{sign}" + "1" * 400 + "=", "9" * 400 + f"{sign}1=", f"9{sign}1="]:
         pair = task.counterfactual(task.examples([prompt] * 3), generator=generator, change=change)
-        assert check_pair(task, pair, change=change) == [1] * 3
+        # Another first operand than 9 or 99...9 loses a carry of + 1, unless the second changes with it.
+        two = task == CopyFirst() and change == "digit" and prompt[0] == "9"
+        assert check_pair(task, pair, change=change) == [2 if two else 1] * 3
 
 
 def test_factors_of_unequal_length() -> None:
-    # A second operand of 0 needs an answer that is longer; see below.
+    # A second operand of 0 needs a longer answer; see below.
     task, generator = MultiplyCot(), torch.Generator().manual_seed(3)
     batch = task.sample(200, length=torch.arange(200) % 40 + 1, generator=generator, stream="train")
     prompts = [prompt for prompt in prompts_of(task, batch.tokens) if not prompt.endswith("*0=")]
     check_pair(task, task.counterfactual(task.examples(prompts), generator=generator))
-
-
-def least_distances(task: OperandTask, prompts: list[str], change: str) -> list[int]:
-    """How many digits of each one-digit prompt must change, by enumeration; 0 where no change will do."""
-    return [
-        min((distance(first, second) for second in prompts if fits(task, first, second, change)), default=0)
-        for first in prompts
-    ]
 
 
 @pytest.mark.parametrize(
@@ -145,27 +139,12 @@ def least_distances(task: OperandTask, prompts: list[str], change: str) -> list[
 )
 def test_fewest_changes_of_all_one_digit_prompts(task: OperandTask, change: str) -> None:
     prompts = [f"{first}{task.sign}{second}=" for first, second in product(range(10), repeat=2)]
-    least = least_distances(task, prompts, change)
-    for prompt, count in zip(prompts, least, strict=True):
-        examples, generator = task.examples([prompt] * 2), torch.Generator().manual_seed(4)
-        if count:
-            assert check_pair(task, task.counterfactual(examples, generator=generator, change=change), change=change)
-            pair = task.counterfactual(examples, generator=generator, change=change)
-            assert pair.changed.sum(dim=1).tolist() == [count] * 2
-        else:
-            assert_none(task, prompt, change=change)
-    assert least.count(0) == NONE_OF_LENGTH_1.get((task.name, change), 0)
-
-
-# Worked out by hand. The carry of a + b and the copied a: a = 0 has no carry with any b, so its chain can only appear,
-# and each of the 100 prompts has a neighbour or, 0 + 0, one two digits away.
-NONE_OF_LENGTH_1: dict[tuple[str, str], int] = {}
-
-
-def assert_none(task: OperandTask, prompt: str, *, change: str = "any") -> None:
-    expected = f"{prompt!r} has no counterfactual of kind {change!r} in task {task.name!r}: "
-    with pytest.raises(InvalidValueError, match=f"^{re.escape(expected)}"):
-        task.counterfactual(task.examples([prompt]), generator=torch.Generator(), change=change)
+    least = [
+        min(distance(first, second) for second in prompts if fits(task, first, second, change)) for first in prompts
+    ]
+    assert set(least) <= {1, 2}
+    pair = task.counterfactual(task.examples(prompts * 3), generator=torch.Generator().manual_seed(4), change=change)
+    assert check_pair(task, pair, change=change) == least * 3
 
 
 @pytest.mark.parametrize("change", ["any", "carry"])
@@ -191,7 +170,7 @@ def test_fewest_changes_of_prompts_of_two_digits_and_one(task: OperandTask, chan
 
 
 def test_marks_of_one_pair() -> None:
-    # 567 + 89 = 656 and 567 + 81 = 648: the 9 of the ones becomes 1, and the digits of 656 and 648 differ in two places.
+    # 567 + 89 = 656 and 567 + 81 = 648: the 9 of the ones becomes 1, and the sums differ in ones and tens.
     #   [reverse_add]  7  6  5  +  9  8  =  6  5  6  0  [EOS]
     #   [reverse_add]  7  6  5  +  1  8  =  8  4  6  0  [EOS]
     examples = ReverseAdd().examples(["765+98=", "765+18="])
@@ -211,10 +190,9 @@ def test_carry_by_hand() -> None:
     found = set(prompts_of(task, pair.counterfactual.tokens))
     assert found <= {"99+0=", *(f"{first}9+1=" for first in range(9))}
     assert len(found) >= 3
-    assert pair.differs.int().tolist() == [[0, 0, 0, 0, 0, 0, 0, 1, 1, 0]][:1] * 0 or pair.differs[:, 6:].any()
-    for marks, changed in zip(pair.differs.int().tolist(), pair.changed.int().tolist(), strict=True):
-        assert marks == [0, 0, 0, 0, 0, 0, 0, 1, 1][: len(marks)] + [0] * (len(marks) - 9)
-        assert changed in ([0, 1, 0, 0, 0, 0, 0, 0, 0, 0][: len(marks)], [0, 0, 0, 0, 1, 0, 0, 0, 0, 0][: len(marks)])
+    assert pair.differs.int().tolist() == [[0, 0, 0, 0, 0, 0, 0, 1, 1, 0]] * 60
+    places = {tuple(row) for row in pair.changed.int().tolist()}
+    assert places == {(0, 1, 0, 0, 0, 0, 0, 0, 0, 0), (0, 0, 0, 0, 1, 0, 0, 0, 0, 0)}
 
 
 def test_digit_by_hand() -> None:
@@ -249,7 +227,10 @@ def test_subtraction_by_hand() -> None:
     task = ReverseSubtract()
     pair = task.counterfactual(task.examples(["1-1="] * 300), generator=torch.Generator().manual_seed(10))
     others = "023456789"
-    assert set(prompts_of(task, pair.counterfactual.tokens)) == {*(f"1-{b}=" for b in others), *(f"{a}-1=" for a in others)}
+    assert set(prompts_of(task, pair.counterfactual.tokens)) == {
+        *(f"1-{b}=" for b in others),
+        *(f"{a}-1=" for a in others),
+    }
     for marks, changed in zip(pair.differs, prompts_of(task, pair.counterfactual.tokens), strict=True):
         assert marks.int().tolist() == [0, 0, 0, 0, 0, 1, int(int(changed[0]) < int(changed[2])), 0]
 
@@ -269,14 +250,21 @@ def test_fixed_factor_stays() -> None:
 
 
 @pytest.mark.parametrize(("prompt", "digits"), [("76*0=", 1), ("765*0=", 3)])
-def test_no_change_of_a_product_with_zero_has_a_shorter_answer(prompt: str, digits: int) -> None:
+def test_a_product_with_zero_gets_a_longer_answer(prompt: str, digits: int) -> None:
     # Two digits and more times 0 is 0; times another digit it is longer; another first operand times 0 is 0 again.
-    task = MultiplyCot(digits)
-    once = {other for other in neighbours(prompt) if accepts(task, other)}
-    twice = once | {other for near in neighbours(prompt) for other in neighbours(near) if accepts(task, other)}
-    answer = task.solve(prompt)
+    task, answer = MultiplyCot(digits), MultiplyCot(digits).solve(prompt)
+    twice = {other for near in neighbours(prompt) for other in neighbours(near) if accepts(task, other)}
     assert all(task.solve(other) == answer or len(task.solve(other)) > len(answer) for other in twice)
-    assert_none(task, prompt)
+    pair = task.counterfactual(task.examples([prompt] * 9), generator=torch.Generator().manual_seed(15))
+    # The digit behind `*` alone is changed; the clean batch is filled up behind to the longer answers.
+    behind = prompt.index("*") + 1
+    assert prompts_of(task, pair.clean.tokens) == [prompt] * 9
+    for clean, row in zip(pair.clean.tokens, pair.counterfactual.tokens, strict=True):
+        changed, written = task.prompt_and_answer(task.vocabulary.decode(row))
+        assert re.fullmatch(f"{re.escape(prompt[:behind])}[1-9]=", changed)
+        assert written == task.solve(changed)
+        assert re.fullmatch(rf"{re.escape(f'{task.marker}{prompt}{answer}')}(\[EOS\])+", task.vocabulary.decode(clean))
+    assert set(pair.changed.nonzero()[:, 1].tolist()) == {behind + 1}
 
 
 def accepts(task: OperandTask, prompt: str) -> bool:

@@ -118,7 +118,7 @@ def test_no_numbers_at_all() -> None:
 # ------------------------------------------------------------------------------------------ against integers and loops
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(blocks=two_blocks())
 def test_add_is_integer_addition(blocks: tuple[torch.Tensor, torch.Tensor]) -> None:
     first, second = blocks
@@ -127,7 +127,7 @@ def test_add_is_integer_addition(blocks: tuple[torch.Tensor, torch.Tensor]) -> N
     assert numbers_of(add(first, second)) == [(one + other) % modulus for one, other in pairs]
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(blocks=two_blocks())
 def test_less_and_subtract_are_those_of_integers(blocks: tuple[torch.Tensor, torch.Tensor]) -> None:
     first, second = blocks
@@ -139,7 +139,7 @@ def test_less_and_subtract_are_those_of_integers(blocks: tuple[torch.Tensor, tor
     assert numbers_of(subtract(greater, least)) == [abs(one - other) for one, other in pairs]
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_times_digit_is_integer_multiplication(data: st.DataObject) -> None:
     width = data.draw(st.integers(1, 70))
@@ -166,7 +166,7 @@ def chains_by_loop(sums: list[int]) -> list[int]:
     return chains
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(rows=st.integers(1, 70).flatmap(lambda length: rows_of(length, most=18)))
 def test_carries_and_chains_are_those_of_a_loop(rows: list[list[int]]) -> None:
     sums = torch.tensor(rows)
@@ -182,7 +182,7 @@ def test_carries_and_chains_of_all_short_sums(length: int) -> None:
     assert carry_chains(torch.tensor(rows)).tolist() == [chains_by_loop(row) for row in rows]
 
 
-@given(rows=st.integers(1, 70).flatmap(lambda length: rows_of(length)))
+@given(rows=st.integers(1, 70).flatmap(rows_of))
 def test_significant_digits_are_those_python_writes(rows: list[list[int]]) -> None:
     assert significant(torch.tensor(rows)).lengths.tolist() == [len(str(number)) for number in values(rows)]
 
