@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: training and ablation, side by side with TransformerLens and plain PyTorch."""
+"""`python -m benchmarks`: training, ablation and sampling, side by side with what users have today."""
 
 import json
 import sys
@@ -14,11 +14,12 @@ from rich.console import Console
 from benchmarks import machine, operations
 from benchmarks.ablation_row import compare_ablation
 from benchmarks.results import Comparison, print_comparison
+from benchmarks.sampling_row import Sampling, measure_sampling, print_sampling
 from benchmarks.shapes import Shape
 from benchmarks.training_row import compare_training
 from tasks import InterpError
 
-Row = Literal["training", "ablation"]
+Row = Literal["training", "ablation", "sampling"]
 
 ROWS: dict[str, Callable[..., Comparison]] = {"training": compare_training, "ablation": compare_ablation}
 
@@ -28,7 +29,7 @@ app = App(name="python -m benchmarks", help="Measure speed side by side with oth
 @app.default
 def bench(
     *,
-    rows: Annotated[tuple[Row, ...], Parameter(consume_multiple=True)] = ("training", "ablation"),
+    rows: Annotated[tuple[Row, ...], Parameter(consume_multiple=True)] = ("training", "ablation", "sampling"),
     shapes: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("2/4/64", "4/4/128", "6/6/384"),
     seconds: float = 120.0,
     threads: int = torch.get_num_threads(),
@@ -38,7 +39,7 @@ def bench(
 
     Args:
         rows: Which rows.
-        shapes: Model shapes as layers/heads/d_model.
+        shapes: Model shapes as layers/heads/d_model (sampling has its own).
         seconds: About how long all timed rounds take together; each comparison has at least three rounds.
         threads: Threads of torch, the same for all.
         out: Where to write everything measured, as JSON.
@@ -50,11 +51,17 @@ def bench(
     console.print(", ".join(f"{name}: {value}" for name, value in facts.items()), highlight=False)
     console.print(f"Operations counted: {operations.FORMULA}.\n", highlight=False)
     each = seconds / (len(rows) * len(chosen))
-    found: list[Comparison] = []
+    found: list[Comparison | Sampling] = []
     for row in rows:
+        if row == "sampling":
+            sampling = measure_sampling(seconds=each * len(chosen))
+            print_sampling(console, sampling)
+            found.append(sampling)
+            continue
         for shape in chosen:
-            found.append(ROWS[row](shape, seconds=each))
-            print_comparison(console, found[-1])
+            comparison = ROWS[row](shape, seconds=each)
+            print_comparison(console, comparison)
+            found.append(comparison)
     if out is not None:
         values = {"machine": facts, "operations": operations.FORMULA, "rows": [one.values() for one in found]}
         out.write_text(json.dumps(values, indent=1) + "\n")

@@ -77,7 +77,10 @@ def show(table: "pd.DataFrame", *, columns: Sequence[str], title: str) -> None:
     for column in columns:
         number = pd.api.types.is_numeric_dtype(table[column])
         shown.add_column(
-            Text(column if " " in column else column.replace("_", " ")), justify="right" if number else "left", no_wrap=number, overflow="fold"
+            Text(column if " " in column else column.replace("_", " ")),
+            justify="right" if number else "left",
+            no_wrap=number,
+            overflow="fold",
         )
     for values in table[list(columns)].itertuples(index=False):
         shown.add_row(*(Text(_cell(value)) for value in values))

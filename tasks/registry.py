@@ -81,7 +81,7 @@ def _class(name: str) -> type[Task]:
         return _checked(load_class(name), name)
     offered = entry_points(group=ENTRY_POINTS, name=name)
     if not offered:
-        listing = f"'interp tasks' lists all {len(list_tasks())}; one of your own is named like my_file.py:MyTask"
+        listing = f"'interp tasks' lists all {len(list_tasks())}"
         raise unknown_name("task", name, list_tasks(), listing=listing)
     kind = _checked(next(iter(offered)).load(), name)
     if kind.name != name:

@@ -98,14 +98,16 @@ class Mqar(StringTask):
         """Each prompt with another letter at one place of the string, and in the queries that contain that place.
 
         The place lies in a query, where that occurs first, or directly behind: no other letter says what is answered.
+        Half of the replacements are behind a query and in none, where they alter one answer and no query.
         """
         word, starts, count = self._word_of(prompts), self._found(prompts), self._count(prompts)
-        query, device = self._query_length(word.lengths), prompts.values.device
-        number, offset = (
-            (torch.rand(count.shape, generator=generator, device=device) * choices).long()[:, None]
-            for choices in (count, query + 1)
-        )
-        place = starts.gather(1, number) + offset
+        query, device = self._query_length(word.lengths)[:, None], prompts.values.device
+        behind = torch.rand(query.shape, generator=generator, device=device) < 0.5
+        allowed = torch.where(behind, self._alone(prompts), self._asked(prompts))
+        weights = torch.rand(starts.shape, generator=generator, device=device)
+        number = torch.where(allowed, weights, -1.0).argmax(dim=1, keepdim=True)
+        offset = (torch.rand(query.shape, generator=generator, device=device) * (query + 1)).long()
+        place = starts.gather(1, number) + torch.where(behind, query, offset)
         step = torch.randint(1, len(self.letters), place.shape, generator=generator, device=device)
         new = (word.values.gather(1, place) + step) % len(self.letters)
         changed = Ragged(word.values.scatter(1, place, new), word.lengths)
@@ -116,8 +118,7 @@ class Mqar(StringTask):
 
     def keeps(self, prompts: Ragged, changed: Ragged, *, change: str) -> Bool[Tensor, " batch"]:
         """Whether each query still occurs first where it did; so different queries stay different."""
-        asked = torch.arange(self.queries, device=prompts.values.device) < self._count(prompts)[:, None]
-        return (~asked | (self._found(prompts) == self._found(changed))).all(dim=1)
+        return (~self._asked(prompts) | (self._found(prompts) == self._found(changed))).all(dim=1)
 
     def solve(self, prompt: str) -> str:
         word, equals, asked = prompt.partition("=")
@@ -160,6 +161,19 @@ class Mqar(StringTask):
         """How many queries each prompt has."""
         lengths = self._word_of(prompts).lengths
         return (prompts.lengths - lengths) // (self._query_length(lengths) + 1)
+
+    def _asked(self, prompts: Ragged) -> Bool[Tensor, "batch query"]:
+        """Which of the numbers of queries each prompt has."""
+        return torch.arange(self.queries, device=prompts.values.device) < self._count(prompts)[:, None]
+
+    def _alone(self, prompts: Ragged) -> Bool[Tensor, "batch query"]:
+        """Which queries are followed by a letter that is in no query, where these occur first; the last one always."""
+        word, starts, asked = self._word_of(prompts), self._found(prompts), self._asked(prompts)
+        query = self._query_length(word.lengths)[:, None]
+        letters = torch.arange(self.query, device=query.device).expand(len(query), -1).minimum(query - 1)
+        inside = torch.where(asked, starts, starts[:, :1])[:, :, None] + letters[:, None]
+        covered = torch.zeros_like(word.values).scatter(1, inside.flatten(1), 1)
+        return asked & (values_at(covered, starts + query) == 0)
 
     def _substrings(self, word: Ragged) -> Int[Tensor, "batch pos"]:
         """A number for the query that would begin at each place; places without a letter behind it have ones apart."""

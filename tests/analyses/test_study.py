@@ -301,7 +301,9 @@ def test_folder_without_a_study_is_refused(tmp_path: Path) -> None:
 
 def test_study_of_a_group_that_is_gone_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "study.json", {**STUDY.record.model_dump(mode="json"), "group": "copy+shit"})
-    with pytest.raises(UnknownNameError, match=r"^unknown group 'copy\+shit'; did you mean 'copy\+shift'\? 'interp tasks'"):
+    with pytest.raises(
+        UnknownNameError, match=r"^unknown group 'copy\+shit'; did you mean 'copy\+shift'\? 'interp tasks'"
+    ):
         open_study(tmp_path)
 
 

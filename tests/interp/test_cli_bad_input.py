@@ -16,9 +16,7 @@ HEADS = "the model has layers 0 to 1 of heads 0 to 1, so 0.0 to 1.1"
 FORM = "is not of the form 'layer.head', as in '0.3' [(]layer 0, head 3[)]"
 METRICS = "the metrics are accuracy, token_accuracy, nll"
 TASK = "unknown task 'revrse'; did you mean 'reverse'[?] 'interp tasks' lists all [0-9]+"
-GROUP = (
-    "unknown group 'copy[+]shft'; did you mean 'copy[+]shift'[?] the groups are capitalize_reverse, copy[+]shift, .*"
-)
+GROUP = "unknown group 'copy[+]shft'; did you mean 'copy[+]shift'[?] 'interp tasks' lists all [0-9]+"
 PRESET = "unknown preset 'smal'; did you mean 'small'[?] the presets are .*small.*; a path to a .toml file will do too"
 RUN = "unknown run 'tinny'; did you mean 'tiny'[?] 'runs' has tiny"
 BEYOND = "length 5000 is not possible for task 'shift'; allowed are 1 to 4096"
@@ -56,6 +54,19 @@ CASES = [
     (["ablate", "tiny", "--heads", ""], f"head '' {FORM}"),
     (["ablate", "tiny", "--heads", "0.1", "0.1"], "head 0.1 is named twice; name each head once"),
     (["ablate", "tiny", "--joint"], "--joint needs the heads to ablate together; name them, as in --heads 0.3 2.1 .*"),
+    # Tasks put together, and their parameters.
+    (["tasks", "shift(alphabet=1)"], "alphabet 1 is not possible for 'shift'; allowed are 2 to 26"),
+    (["tasks", "shift(size=3)"], "task 'shift' has no parameter 'size'; it has marking, alphabet, case"),
+    (["tasks", "shift(3)"], "'shift[(]3[)]' names no task; write NAME or 'NAME[(]parameter=value,...[)]'"),
+    (["tasks", "shift", "--change", "carry"], "unknown kind of change 'carry'; did you mean 'any'[?] task .* has any"),
+    (["tasks", "my_file.py:MyTask"], "there is no file 'my_file.py' in '.*'; check the path in 'my_file.py:MyTask'"),
+    (["tasks", "dfs_trace", "--length", "65"], "length 65 is not possible for task 'dfs_trace'; allowed are 2 to 64"),
+    ([*TRAIN, "--main", "revrse"], TASK),
+    ([*TRAIN, "--main", "copy", "--auxiliary", "copy"], "group 'copy[+]copy' names a task twice: copy, copy; .*"),
+    ([*TRAIN, "--main", "copy", "--group", "copy+shift"], "--group copy[+]shift and --main copy exclude each .*"),
+    ([*TRAIN, "--auxiliary", "copy"], "--auxiliary goes with --main; a --group has its own auxiliaries"),
+    ([*TRAIN, "--main", "copy", "--condition", "auxiliary"], "group 'copy' has no auxiliary tasks; choose another .*"),
+    ([*TRAIN, "--group", "maze", "--condition", "control"], "group 'maze' has no control tasks; choose another .*"),
     # Lengths and numbers of examples.
     (["tasks", "shift", "--length", "0"], ZERO),
     (["tasks", "shift", "--length", "5000"], BEYOND),
@@ -246,7 +257,7 @@ def test_broken_runs(
                 '{"format": 1, "group": "gone", "main_length": 3, "auxiliary_length": 5, "preset": "small", '
                 '"sections": {}, "seed": 0, "n": 8}'
             ),
-            "unknown group 'gone'; the groups are .*",
+            "unknown group 'gone'; 'interp tasks' lists all [0-9]+",
         ),
     ],
 )

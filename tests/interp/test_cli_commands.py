@@ -13,6 +13,7 @@ import analyses.study
 import interp.studies  # noqa: F401 - before the fixture replaces Study, so that its annotations mean the real one.
 from analyses import HeadOverlap
 from interp.cli import run
+from tasks import list_tasks
 from tests.interp.conftest import PRESET
 from tests.training.tiny import numbers
 from training import Preset, Progress, TrainConfig, list_runs, load_preset, load_run, train
@@ -89,15 +90,52 @@ def test_tasks_for_a_person(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert run(["tasks"]) == 0
     shown = capsys.readouterr()
     assert "qWe= -> eWq: the word backwards" in shown.out
-    assert "group copy+shift: main shift 1..10 with copy 1..20; control reverse\n" in shown.err
+    assert len(shown.out.splitlines()) == len(list_tasks())
+    assert "group copy+shift: shift up to 10 with copy up to 20; control: reverse\n" in shown.err
     assert run(["tasks", "copy", "--length", "2", "--n", "1"]) == 0
     shown = capsys.readouterr()
-    tokens, scored, end = shown.out.splitlines()
+    tokens, scored, other, differs, end = shown.out.splitlines()
     assert tokens.split()[:2] == ["tokens", "[copy]"]
     assert scored.split() == ["scored", ".", ".", ".", ".", "x", "x", "x"]
     assert tokens.index("[EOS]") <= scored.rindex("x") < len(tokens)
+    assert other.split()[:2] == ["counterfactual", "[copy]"]
+    # [copy] a b = a b [EOS]: the replaced letter is the first or the second, and so is the answer's that differs.
+    assert differs.split()[1:] in (list(".^..x.."), list("..^..x."))
+    marked = {place for place, mark in enumerate(differs.split()) if mark in "^x"}
+    assert {place for place in range(8) if tokens.split()[place] != other.split()[place]} - {0} == marked
     assert end == ""
-    assert shown.err.startswith("copy: qWe= -> qWe: the word as it is; lengths 1 to 4096; parameters ")
+    assert shown.err.startswith("copy: qWe= -> qWe: the word as it is\nlengths 1 to 4096; marking=start, alphabet=26")
+
+
+def test_tasks_of_ones_own_parameters_and_changes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["tasks", "multiply_cot(digits=1,fixed=3)", "--length", "2", "--n", "4"]
+    table = rows(command, capsys)
+    assert list(table) == ["prompt", "answer", "counterfactual_prompt", "counterfactual_answer"]
+    for prompt, answer, other, other_answer in table.itertuples(index=False):
+        for text, product in ((prompt, answer), (other, other_answer)):
+            number = int(text.split("*")[0][::-1]) * 3
+            assert text.endswith("*3=")
+            assert product == f"{str(number)[::-1]}={str(number)[::-1].ljust(3, '0')}"
+    table = rows(["tasks", "reverse_add", "--change", "digit", "--n", "20"], capsys)
+    for prompt, other in zip(table["prompt"], table["counterfactual_prompt"], strict=True):
+        assert [carries_of(text) for text in (prompt,)] == [carries_of(text) for text in (other,)]
+
+
+def carries_of(prompt: str) -> list[int]:
+    """The carry into each digit of a sum, by hand."""
+    first, second = prompt.removesuffix("=").split("+")
+    carried = [0]
+    for one, other in zip(first, second, strict=True):
+        carried.append((int(one) + int(other) + carried[-1]) // 10)
+    return carried
+
+
+def test_long_examples_are_broken_into_blocks(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["tasks", "shortest_path", "--length", "12", "--n", "1"]) == 0
+    blocks = capsys.readouterr().out.strip().split("\n\n")
+    assert len(blocks) > 1
+    assert all(len({len(line.split()) for line in block.splitlines()}) == 1 for block in blocks)
+    assert max(len(line) for block in blocks for line in block.splitlines()) <= 130
 
 
 def test_train_writes_a_run_that_can_be_loaded(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,6 +162,25 @@ def test_train_options_reach_the_configuration(
     config = load_run().config
     assert [(member.task, member.max_length) for member in config.mixture] == [("shift", 3), ("reverse", 4)]
     assert (config.seed, config.optimizer.steps, config.model.norm) == (5, 2, "LN")
+
+
+def test_train_tasks_put_together(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny = ["train", str(made / "tiny.toml"), "--set", "optimizer.steps=2"]
+    own = ["--main", "shift(alphabet=3,case=lower)", "--auxiliary", "copy(alphabet=4)", "--marking", "repeated"]
+    assert run([*tiny, *own, "--main-length", "4", "--auxiliary-length", "6"]) == 0
+    (name,) = list_runs()
+    assert re.fullmatch("shift\\+copy-auxiliary-tiny-seed0-[0-9a-f]{6}", name)
+    first, second = load_run().config.mixture
+    assert (first.task, first.max_length, second.task, second.max_length) == ("shift", 4, "copy", 6)
+    assert first.parameters == {"marking": "repeated", "alphabet": 3, "case": "lower"}
+    assert second.parameters == {"marking": "repeated", "alphabet": 4, "case": "both"}
+    assert "[BOS]" in load_run().config.vocabulary
+    assert run([*tiny, "--main", "min(numbers=5)", "--name", "alone"]) == 0
+    assert [member.task for member in load_run("alone").config.mixture] == ["min"]
+    capsys.readouterr()
 
 
 def test_evaluate_the_newest_run_by_default(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
