@@ -105,12 +105,20 @@ def python_loop(task: Task, lengths: Tensor) -> Callable[[int], Tensor]:
         rng, rows = random.Random(unit), []
         for length in lengths.tolist():
             prompt = PROMPTERS[task.name](task, length, rng)
-            text = task.vocabulary.pieces(task.marker + prompt + task.solve(prompt))
+            text = task.vocabulary.pieces(task.marker + with_answer(prompt, task.solve(prompt)))
             rows.append([index[piece] for piece in text] + [eos])
         longest = max(map(len, rows))
         return torch.tensor([row + [eos] * (longest - len(row)) for row in rows])
 
     return work
+
+
+def with_answer(prompt: str, answer: str) -> str:
+    """The text of an example: the answer behind the prompt, or, where that has several queries, behind each."""
+    given, _, asked = prompt.partition("=")
+    if not asked:
+        return prompt + answer
+    return f"{given}=" + ",".join(query + letter for query, letter in zip(asked.split(","), answer, strict=True))
 
 
 def step_share(group: str, *, seconds: float) -> Spread:

@@ -12,9 +12,9 @@ INTRODUCTION = f"""\
 
 <!-- Made by `python -m docs.groups_page`; a test compares it with the groups. -->
 
-A group is a main task at short lengths, auxiliaries that should carry it to their longer lengths, and controls that take the
-auxiliaries' place and should not. All members speak one vocabulary, so models trained with the auxiliaries, alone and with the
-controls have the same shape.
+A group is a main task at short lengths, auxiliaries that should carry it to their longer lengths, and controls that
+take the auxiliaries' place and should not. All members speak one vocabulary, so models trained with the auxiliaries,
+alone and with the controls have the same shape.
 
 ```python
 from tasks import get_group
@@ -25,11 +25,11 @@ lettered = group.with_marking("repeated")  # the task's letter four times before
 small = get_group("add/carry{SCALED}")  # shorter lengths, fewer letters or nodes: for a processor
 ```
 
-Training draws each example's length up to the greatest one given: uniformly from the task's shortest (`uniform`), or four in
-five up to a quarter of the greatest, from 2 on, and the rest above (`skewed`: with 20, 80 % in 2..5 and 20 % in 6..20).
-Controls are the papers' own where they have one (`add/copy_first`, `copy/reverse`), and ours elsewhere; for mazes we know of none.
-Task Hinting does not say at which lengths its hints are trained: here at the main task's. `increment/successor` is our reading of
-its second main task.
+Training draws each example's length up to the greatest one given: uniformly from the task's shortest (`uniform`), or
+four in five up to a quarter of the greatest, from 2 on, and the rest above (`skewed`: with 20, 80 % in 2..5 and 20 % in
+6..20). Controls are the papers' own where they have one (`add/copy_first`, `copy/reverse`), and ours elsewhere; for
+mazes we know of none. At which lengths Task Hinting trains its hints we could not recover: here at the main task's.
+`increment/successor` is our reading of its second main task.
 """
 
 

@@ -49,7 +49,7 @@ def find_counterfactuals(
     One replacement is tried before two, and answers as long as the original's before shorter ones and longer ones. Of
     the candidates that will do, one with the fewest changed symbols is taken.
     """
-    found = prompts
+    found = Ragged(prompts.values.clone(), prompts.lengths.clone())
     left = torch.arange(len(prompts.lengths), device=prompts.lengths.device)
     stages = [(answer, count) for answer in ANSWERS for count in range(1, MOST_REPLACED + 1)]
     for (answer, count), tries in itertools.product(stages, TRIES):

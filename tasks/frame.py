@@ -74,24 +74,26 @@ class Frame:
 
     def write(self, layout: Layout) -> Batch:
         """Each row `lead prompt between body [EOS]`, filled up behind with `[EOS]`, in one block of tokens."""
-        prompt, body, device = layout.prompt, layout.body, layout.prompt.values.device
-        ids = self._symbol_ids.to(device)
-        prompt_end = len(self.lead) + prompt.lengths[:, None]
-        starts = prompt_end + len(self.between)
-        ends = starts + body.lengths[:, None]
-        n = len(prompt.lengths)
-        positions = torch.arange(int(ends.max()) + 1, device=device)[None].expand(n, -1)
-        before = values_at(ids[prompt.values], positions - len(self.lead))
-        behind = positions - starts
-        tokens = torch.where(positions < prompt_end, before, values_at(ids[body.values], behind))
-        tokens = torch.where(positions < ends, tokens, self.vocabulary.eos)
-        index = self.vocabulary.index
-        for place, token in enumerate(self.lead):
-            tokens[:, place] = index[token]
+        prompt, body = layout.prompt, layout.body
+        starts = len(self.lead) + prompt.lengths + len(self.between)
+        ends = (starts + body.lengths)[:, None]
+        last = int(ends.max()) + 1  # one column more takes what no one reads
+        ids = self._symbol_ids.to(prompt.values.device)
+        tokens = torch.full((len(starts), last + 1), self.vocabulary.eos, device=ids.device)
+        tokens[:, : len(self.lead)] = self.vocabulary.ids(self.lead).to(ids.device)
+        room = tokens[:, len(self.lead) : len(self.lead) + prompt.values.shape[1]]
+        given = prompt.counted[:, : room.shape[1]]
+        room.copy_(torch.where(given, ids[prompt.values[:, : room.shape[1]]], room))
+        places = torch.arange(body.values.shape[1], device=ids.device)
+        at = torch.where(body.counted, starts[:, None] + places, last)
+        tokens.scatter_(1, at, ids[body.values])
         if self.between:
-            tokens = torch.where((positions >= prompt_end) & (positions < starts), index[self.marker], tokens)
-        scored = (positions >= starts) & (positions < ends) & values_at(layout.scored.long(), behind).bool()
-        return Batch(tokens, scored | (positions == ends) if self.scores_end else scored)
+            repeats = starts[:, None] - 1 - torch.arange(len(self.between), device=ids.device)
+            tokens.scatter_(1, repeats, self.vocabulary.index[self.marker])
+        scored = torch.zeros_like(tokens, dtype=torch.bool).scatter_(1, at, layout.scored)
+        if self.scores_end:
+            scored.scatter_(1, ends, True)
+        return Batch(tokens[:, :last].contiguous(), scored[:, :last].contiguous())
 
     def read(self, batch: Batch) -> tuple[Ragged, Ragged]:
         """The prompts (up to the first `=`) and the bodies of written examples, in the task's own symbols.

@@ -28,13 +28,12 @@ class Ragged:
         return Ragged(self.values.repeat(times, 1), self.lengths.repeat(times))
 
     def put(self, rows: Int[Tensor, " row"], other: "Ragged") -> "Ragged":
-        """The same rows, with those of the given numbers replaced."""
+        """The same rows, with those of the given numbers replaced, in place unless the others are wider."""
         wider = max(0, other.values.shape[1] - self.values.shape[1])
-        values, lengths = torch.nn.functional.pad(self.values, (0, wider)), self.lengths.clone()
-        values = values if wider else values.clone()
+        values = torch.nn.functional.pad(self.values, (0, wider)) if wider else self.values
         values[rows, : other.values.shape[1]] = other.values
-        lengths[rows] = other.lengths
-        return Ragged(values, lengths)
+        self.lengths[rows] = other.lengths
+        return Ragged(values, self.lengths)
 
 
 @dataclass(frozen=True)

@@ -68,12 +68,13 @@ def within(
         belongs: Whether prompts are of this stream.
         draw: One new prompt in the place of each given row, in that order.
     """
+    found = Ragged(prompts.values.clone(), prompts.lengths.clone())
     while len(rows):
         fitting = max(1, _REDRAWN // (len(rows) * prompts.values.shape[1]))
         tries = 1 if stream == "train" else min(SHARE, fitting)
         again = draw(rows.repeat(tries))
         good = belongs(again).view(tries, -1)
         chosen = good.int().argmax(dim=0) * len(rows) + torch.arange(len(rows), device=rows.device)
-        prompts = prompts.put(rows, again[chosen])
+        found = found.put(rows, again[chosen])
         rows = rows[~good.any(dim=0)]
-    return prompts
+    return found

@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import operations
+from benchmarks import operations, sampling_row
 from benchmarks.__main__ import bench
 from benchmarks.ablation_row import LARGE_WEIGHTS, ablation_maps, check_equal, sample_batches
 from benchmarks.memory import peak_bytes
 from benchmarks.plain import plain_model
 from benchmarks.rounds import Contender, Rounds, Spread, run_rounds
+from benchmarks.sampling_row import python_loop
 from benchmarks.shapes import TASKS, Shape
 from benchmarks.training_row import padded_batch, padded_loop, training_steps
-from tasks import InvalidValueError
+from tasks import InvalidValueError, get_task, list_tasks
 from training import ModelConfig, OptimizerConfig, TrainConfig
 from training.interop import to_transformer_lens
 
@@ -127,7 +128,7 @@ def test_bench_prints_tables_and_writes_what_it_measured(
 ) -> None:
     monkeypatch.setattr(Shape, "parse", classmethod(lambda cls, text: TINY))
     out = tmp_path / "bench.json"
-    bench(shapes=("2/2/8",), seconds=0.1, threads=torch.get_num_threads(), out=out)
+    bench(rows=("training", "ablation"), shapes=("2/2/8",), seconds=0.1, threads=torch.get_num_threads(), out=out)
     printed = capsys.readouterr().out
     assert "training, mixed lengths 1..16 and 1..32, 2/2/8" in printed
     assert "mean ablation of every head" in printed
@@ -139,6 +140,40 @@ def test_bench_prints_tables_and_writes_what_it_measured(
         assert [peer["name"] for peer in peers] == ["TransformerLens", "plain PyTorch"]
         assert all(peer["ratio"]["low"] <= peer["ratio"]["median"] <= peer["ratio"]["high"] for peer in peers)
         assert all(one["peak"] > 0 for one in row["measured"])
+
+
+@pytest.mark.parametrize("name", list_tasks())
+def test_python_loops_write_the_tasks_examples(name: str) -> None:
+    # What the loop writes token by token is what the task writes for the same prompts.
+    task = get_task(name)
+    lengths = torch.arange(2, 18)
+    rows = python_loop(task, lengths)(3)
+    texts = [task.vocabulary.decode(row) for row in rows]
+    prompts = [task.prompt_and_answer(text)[0] for text in texts]
+    assert torch.equal(task.examples(prompts).tokens, rows)
+
+
+@pytest.mark.slow
+def test_bench_of_sampling_has_every_task_and_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("EXAMPLES", 4), ("MAZE", 4), ("NUMBERS", 4), ("LONGEST", 4)):
+        monkeypatch.setattr(sampling_row, name, value)
+    monkeypatch.setattr(sampling_row, "SHAPE", "1/1/8")
+    monkeypatch.setattr(sampling_row, "list_groups", lambda: ["copy+shift", "copy/recall-scaled", "add/carry"])
+    out, threads = tmp_path / "bench.json", torch.get_num_threads()
+    bench(rows=("sampling",), seconds=0.1, threads=threads, out=out)
+    assert torch.get_num_threads() == threads
+    (row,) = json.loads(out.read_text())["rows"]
+    assert sorted(one["task"] for one in row["tasks"]) == list_tasks()
+    assert list(row["shares"]) == ["copy+shift", "add/carry"]
+    for one in row["tasks"]:
+        assert one["ratio"]["low"] <= one["ratio"]["median"] <= one["ratio"]["high"]
+        assert one["tokens"]["median"] >= one["examples"]["median"] > 0
+    assert all(0 < share["low"] <= share["median"] < 1 for share in row["shares"].values())
+    printed = capsys.readouterr().out
+    assert "sampling, 4 examples, one thread" in printed
+    assert "share of a training" in printed
 
 
 def test_the_mixture_s_lengths_are_those_of_the_title() -> None:
