@@ -66,6 +66,19 @@ def find_counterfactuals(
     return found, left
 
 
+def replace_one(prompts: Ragged, kin: Int[Tensor, " symbol"], *, generator: Generator) -> Ragged:
+    """Each prompt with one of the given symbols, chosen uniformly among its places, turned into another of them."""
+    values = prompts.values
+    rank = torch.full((int(torch.maximum(values.max(), kin.max())) + 1,), -1, device=values.device)
+    rank[kin] = torch.arange(len(kin), device=kin.device)
+    old = rank[values]
+    weights = torch.rand(values.shape, generator=generator, device=values.device)
+    place = torch.where((old >= 0) & prompts.counted, weights, -1.0).argmax(dim=1, keepdim=True)
+    step = torch.randint(1, max(2, len(kin)), place.shape, generator=generator, device=values.device)
+    new = kin[(old.gather(1, place) + step) % len(kin)]
+    return Ragged(values.scatter(1, place, new), prompts.lengths)
+
+
 def _candidates(
     task: Changeable, prompts: Ragged, *, tries: int, count: int, answer: Answer, change: str, generator: Generator
 ) -> tuple[Ragged, Bool[Tensor, " batch"]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -44,6 +45,12 @@ class Pair:
         if same:
             raise InvalidValueError(f"example {same[0]} has the same answer in both batches; it must differ somewhere")
 
+    @classmethod
+    def of(cls, clean: Batch, counterfactual: Batch, *, eos: int) -> "Pair":
+        """A pair of batches, both filled up behind with [EOS] to the width of the wider one."""
+        width = max(clean.tokens.shape[1], counterfactual.tokens.shape[1])
+        return cls(*(_widened(side, width, eos) for side in (clean, counterfactual)))
+
     @property
     def differs(self) -> Bool[Tensor, "batch pos"]:
         """True where both are scored and the tokens differ."""
@@ -55,3 +62,9 @@ class Pair:
         """True at the tokens of the prompt that were replaced."""
         unscored = ~(self.clean.scored | self.counterfactual.scored)
         return unscored & (self.clean.tokens != self.counterfactual.tokens)
+
+
+def _widened(batch: Batch, width: int, eos: int) -> Batch:
+    missing = (0, width - batch.tokens.shape[1])
+    tokens = torch.nn.functional.pad(batch.tokens, missing, value=eos)
+    return Batch(tokens, torch.nn.functional.pad(batch.scored, missing))

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 from torch import Generator, Tensor
 
 from tasks.batch import Batch
-from tasks.counterfactuals import find_counterfactuals
+from tasks.counterfactuals import find_counterfactuals, replace_one
 from tasks.errors import InvalidValueError, unknown_name
 from tasks.frame import BOS, END, Frame, Marking
 from tasks.pair import Pair
@@ -116,15 +116,7 @@ class Task(ABC):
     def vary(self, prompts: Ragged, *, generator: Generator) -> Ragged:
         """Each prompt with one replacement: a replaceable symbol, chosen uniformly, becomes another one, uniformly."""
         kin = torch.tensor([self.symbols.index(symbol) for symbol in self.replaceable], device=generator.device)
-        values, device = prompts.values, prompts.values.device
-        rank = torch.full((len(self.symbols),), -1, device=device)
-        rank[kin] = torch.arange(len(kin), device=device)
-        old = rank[values]
-        weights = torch.rand(values.shape, generator=generator, device=device)
-        place = torch.where((old >= 0) & prompts.counted, weights, -1.0).argmax(dim=1, keepdim=True)
-        step = torch.randint(1, max(2, len(kin)), place.shape, generator=generator, device=device)
-        new = kin[(old.gather(1, place) + step) % len(kin)]
-        return Ragged(values.scatter(1, place, new), prompts.lengths)
+        return replace_one(prompts, kin, generator=generator)
 
     def keeps(self, prompts: Ragged, changed: Ragged, *, change: str) -> Bool[Tensor, " batch"]:
         """Whether a changed prompt is a prompt of this task, and the change of the kind that is asked for."""
@@ -264,9 +256,7 @@ class Task(ABC):
                 f"{text!r} has no counterfactual of kind {change!r} in task {self.name!r}: no small change of "
                 "it has another answer; choose longer prompts, more symbols, or another kind of change"
             )
-        other = self._frame.write(self.layout(found))
-        width = max(batch.tokens.shape[1], other.tokens.shape[1])
-        return Pair(*(_widened(side, width, eos=self.vocabulary.eos) for side in (batch, other)))
+        return Pair.of(batch, self._frame.write(self.layout(found)), eos=self.vocabulary.eos)
 
     def prompt_and_answer(self, text: str) -> tuple[str, str]:
         """Splits an example's text, as `vocabulary.decode` writes it, into prompt and answer, without marker and [EOS].
@@ -323,11 +313,3 @@ class Task(ABC):
     def _belongs(self, stream: Stream, prompts: Ragged) -> Bool[Tensor, " batch"]:
         codes = self._symbol_codes.to(prompts.values.device)
         return in_test_stream(codes[prompts.values], prompts.lengths) ^ (stream == "train")
-
-
-def _widened(batch: Batch, width: int, *, eos: int) -> Batch:
-    """The batch, filled up behind with [EOS]."""
-    missing = (0, width - batch.tokens.shape[1])
-    return Batch(
-        torch.nn.functional.pad(batch.tokens, missing, value=eos), torch.nn.functional.pad(batch.scored, missing)
-    )
