@@ -188,11 +188,18 @@ class OptimizerConfig(Config):
             length are drawn for all examples of a step. Both give every example the same distribution; `batch` has much
             noisier gradients (see docs/results/copy-shift.md for what that does to transfer).
         buckets: Into how many groups of similar length a batch of `example` draws is divided, each padded on its own.
+        algorithm: `AdamW`, whose weight decay is decoupled from the gradient, or `Adam`, whose decay is part of it.
         learning_rate: Peak learning rate.
-        warmup: Steps of linear warm-up.
-        decay: Share of the steps, at the end, over which the rate falls along half a cosine.
-        final: The last learning rate, as a share of the peak.
-        weight_decay: AdamW's decoupled decay, on matrices only (norms, biases and temperatures are left alone).
+        schedule: `warmup_decay`: linear warm-up, constant, then half a cosine (Extrapolation by Association); `cosine`:
+            linear warm-up, then half a cosine to the end; `constant`: linear warm-up, then constant; `one_cycle`: half
+            a cosine from 1/25 of the peak up to it over the warm-up, then half a cosine down to the end (Task Hinting).
+        warmup: Steps of warm-up.
+        decay: Share of the steps, at the end, over which the rate falls; `warmup_decay` only.
+        final: The last learning rate, as a share of the peak; not with `constant`.
+        weight_decay: Strength of the decay.
+        decayed: What decays: `matrices` (all but norms, biases and temperatures), `hidden` (those but the embedding,
+            the position table and the unembedding), or `all`.
+        eps: Added to the root of the squared gradient's average.
         beta1: Decay of the gradient's average.
         beta2: Decay of its square's.
         clip: Greatest norm of the gradient; longer ones are scaled down to it.
@@ -203,11 +210,15 @@ class OptimizerConfig(Config):
     batch_size: Positive = 64
     draw: Literal["example", "batch"] = "example"
     buckets: Positive = 4
+    algorithm: Literal["AdamW", "Adam"] = "AdamW"
     learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["warmup_decay", "cosine", "constant", "one_cycle"] = "warmup_decay"
     warmup: Natural = 100
     decay: Fraction = 0.4
     final: Fraction = 0.1
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    decayed: Literal["matrices", "hidden", "all"] = "matrices"
+    eps: PositiveFloat = 1e-12
     beta1: Momentum = 0.9
     beta2: Momentum = 0.98
     clip: PositiveFloat = 1.0
@@ -218,13 +229,15 @@ class MeasureConfig(Config):
     """What is kept and measured while training.
 
     Attributes:
-        checkpoints: How many checkpoints are kept, equally spaced, the last at the end; or the steps themselves, and
-            the end.
+        checkpoints: How many checkpoints are kept, the last at the end; or the steps themselves, and the end.
+        spacing: Whether so many checkpoints are equally spaced (`even`), or their steps grow by equal factors (`log`;
+            early ones that fall on one step are one).
         lengths: Lengths at which accuracy is measured at each checkpoint, for every task of the mixture.
         n: Test examples per task and length at a checkpoint.
     """
 
     checkpoints: Positive | tuple[Positive, ...] = 20
+    spacing: Literal["even", "log"] = "even"
     lengths: tuple[Positive, ...] = ()
     n: Positive = 128
 

@@ -8,31 +8,51 @@ from torch import Tensor, nn
 
 from training.config import OptimizerConfig
 
+ONE_CYCLE_START = 1 / 25
+"""Where a one-cycle schedule begins, as a share of its peak: what `torch.optim.lr_scheduler.OneCycleLR` begins with."""
+
+_EMBEDDINGS = ("W_E", "W_pos", "W_U")
+
 
 def learning_rate(step: int, config: OptimizerConfig) -> float:
-    """The learning rate of a step, counted from 0: linear warm-up, constant, then half a cosine.
+    """The learning rate of a step, counted from 0 (the schedules: `OptimizerConfig.schedule`).
 
-    The warm-up reaches the peak at step `warmup - 1`; the last `decay * steps` steps fall to `final` times the peak.
+    The warm-up reaches the peak at step `warmup - 1`; the last step of a falling schedule has `final` times the peak.
     """
     if step < config.warmup:
+        if config.schedule == "one_cycle":
+            done = step / (config.warmup - 1) if config.warmup > 1 else 1.0
+            return config.learning_rate * _cosine(done, start=ONE_CYCLE_START, end=1.0)
         return config.learning_rate * (step + 1) / config.warmup
-    falling = round(config.decay * config.steps)
+    falling = {
+        "warmup_decay": round(config.decay * config.steps),
+        "constant": 0,
+    }.get(config.schedule, config.steps - config.warmup)
     into = step + 1 - (config.steps - falling)
     if into <= 0 or not falling:
         return config.learning_rate
-    share = config.final + (1 - config.final) * (1 + math.cos(math.pi * into / falling)) / 2
-    return config.learning_rate * share
+    return config.learning_rate * _cosine(into / falling, start=1.0, end=config.final)
 
 
-def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW whose weight decay spares norms, biases and temperatures: whatever is not called `W_...`."""
-    named = [(name.rpartition(".")[2].startswith("W_"), parameter) for name, parameter in model.named_parameters()]
+def _cosine(share: float, *, start: float, end: float) -> float:
+    """Half a cosine from `start` (at share 0) to `end` (at share 1)."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """AdamW or Adam, with weight decay on what `config.decayed` names; matrices are whatever is called `W_...`."""
+    named = [(_decays(name.rpartition(".")[2], config), parameter) for name, parameter in model.named_parameters()]
     groups = [
-        {"params": [p for matrix, p in named if matrix], "weight_decay": config.weight_decay},
-        {"params": [p for matrix, p in named if not matrix], "weight_decay": 0.0},
+        {"params": [p for decays, p in named if decays], "weight_decay": config.weight_decay},
+        {"params": [p for decays, p in named if not decays], "weight_decay": 0.0},
     ]
-    betas = (config.beta1, config.beta2)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=1e-12, fused=True)
+    algorithm = {"AdamW": torch.optim.AdamW, "Adam": torch.optim.Adam}[config.algorithm]
+    return algorithm(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
+
+
+def _decays(name: str, config: OptimizerConfig) -> bool:
+    matrix = name.startswith("W_")
+    return {"matrices": matrix, "hidden": matrix and name not in _EMBEDDINGS, "all": True}[config.decayed]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tasks import BrokenRunError, InvalidValueError, Member
-from training.config import TrainConfig
+from training.config import MeasureConfig, TrainConfig
 from training.evaluate import evaluate
 from training.files import (
     AGAIN,
@@ -117,7 +117,7 @@ class _Kept:
 
     def go(self, on_step: Callable[[Progress], object]) -> None:
         steps = self.config.optimizer.steps
-        kept = _kept_steps(steps, self.config.measure.checkpoints)
+        kept = _kept_steps(steps, self.config.measure)
         while self.training.done < steps:
             losses, norm = self.training.step(self.training.done)
             done = self.training.done
@@ -181,9 +181,12 @@ class _Kept:
         self.metrics = table[table["step"] <= self.training.done].reset_index(drop=True)
 
 
-def _kept_steps(steps: int, checkpoints: int | tuple[int, ...]) -> set[int]:
-    """The steps with a checkpoint: equally spaced, or those chosen; always the last one."""
-    if isinstance(checkpoints, tuple):
-        return {*checkpoints, steps}
-    count = min(checkpoints, steps)
-    return {round(steps * (place + 1) / count) for place in range(count)}
+def _kept_steps(steps: int, measure: MeasureConfig) -> set[int]:
+    """The steps with a checkpoint: spaced as asked, or those chosen; always the last one."""
+    if isinstance(measure.checkpoints, tuple):
+        return {*measure.checkpoints, steps}
+    count = min(measure.checkpoints, steps)
+    shares = [(place + 1) / count for place in range(count)]
+    if measure.spacing == "log":
+        return {round(steps**share) for share in shares}
+    return {round(steps * share) for share in shares}

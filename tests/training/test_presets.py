@@ -8,6 +8,7 @@ import pytest
 
 from tasks import InterpError, InvalidValueError, UnknownNameError, get_group
 from training import TrainConfig, list_presets, load_preset
+from training.optimizer import learning_rate
 from training.presets import Preset
 
 GROUP = get_group("copy+shift")
@@ -25,6 +26,32 @@ def test_every_preset_makes_a_configuration(name: str) -> None:
     assert [(member.task, member.max_length) for member in made.mixture] == [("shift", 10), ("copy", 20)]
     assert made.mixture[0].parameters == {"marking": "start", "alphabet": 12, "case": "lower"}
     assert TrainConfig.read(made.model_dump(mode="json")) == made
+
+
+def test_presets_of_the_papers() -> None:
+    # The shapes and recipes of shared facts, one line each.
+    p1, nope, p2, tempered = (config(load_preset(name)) for name in ("p1", "p1-nope", "p2", "p2-tempered"))
+    assert (p1.model.n_layers, p1.model.n_heads, p1.model.d_model, p1.model.d_mlp) == (6, 6, 384, 1536)
+    assert (p1.model.norm, p1.model.mlp, p1.model.activation) == ("RMS", "gated", "silu")
+    assert (p1.model.positions, p1.model.rotary_base) == ("rotary", 1e5)
+    assert (p1.optimizer.batch_size, p1.optimizer.steps, p1.optimizer.warmup) == (1024, 20_000, 2000)
+    assert (p1.optimizer.learning_rate, p1.optimizer.beta1, p1.optimizer.beta2) == (1e-3, 0.9, 0.98)
+    rates = [learning_rate(step, p1.optimizer) for step in (1999, 11_999, 12_000, 19_999)]
+    assert rates[0] == rates[1] == 1e-3 > rates[2]
+    assert rates[3] == pytest.approx(1e-4)
+    assert nope.model == p1.model.model_copy(update={"positions": "none"})
+    assert (nope.optimizer, nope.measure) == (p1.optimizer, p1.measure)
+    assert (p2.model.n_layers, p2.model.d_model, p2.model.positions, p2.model.temperature) == (2, 1024, "none", "none")
+    assert (p2.optimizer.algorithm, p2.optimizer.learning_rate, p2.optimizer.steps) == ("Adam", 1e-5, 100_000)
+    assert (p2.optimizer.batch_size, p2.optimizer.schedule, p2.model.task_heads) == (1024, "one_cycle", 2)
+    assert tempered.model == p2.model.model_copy(update={"temperature": "log_n"})
+    assert (tempered.optimizer, tempered.measure) == (p2.optimizer, p2.measure)
+
+
+def test_one_unembedding_per_task_follows_the_mixture() -> None:
+    preset = load_preset("p2")
+    alone = preset.train_config([GROUP.main], vocabulary=GROUP.vocabulary, seed=0)
+    assert alone.model.task_heads == 1
 
 
 def test_override_replaces_keys_and_leaves_the_rest() -> None:

@@ -16,6 +16,7 @@ import training.files
 from tasks import BrokenRunError, InvalidValueError
 from tests.training.tiny import COPY, files, numbers, tiny_config
 from training import Progress, Run, TrainConfig, load_run, train
+from training.config import MeasureConfig
 from training.files import read_tensors, write_json
 from training.loop import token_losses
 from training.mixture import draw_buckets
@@ -353,7 +354,20 @@ def test_lengths_that_no_task_has_are_refused_before_training(tmp_path: Path) ->
     [(12, 3, {4, 8, 12}), (10, 3, {3, 7, 10}), (2, 20, {1, 2}), (7, 1, {7}), (1, 1, {1})],
 )
 def test_checkpoints_are_equally_spaced_and_end_at_the_end(steps: int, checkpoints: int, kept: set[int]) -> None:
-    assert _kept_steps(steps, checkpoints) == kept
+    assert _kept_steps(steps, MeasureConfig(checkpoints=checkpoints)) == kept
+
+
+@pytest.mark.parametrize(
+    ("steps", "checkpoints", "kept"),
+    # 1000^(k/3) = 10, 100, 1000; 100^(k/8) = 1.8, 3.2, 5.6, 10, 17.8, 31.6, 56.2, 100; 4^(k/4) = 1.4, 2, 2.8, 4.
+    [(1000, 3, {10, 100, 1000}), (100, 8, {2, 3, 6, 10, 18, 32, 56, 100}), (4, 9, {1, 2, 3, 4}), (7, 1, {7})],
+)
+def test_checkpoints_spaced_by_equal_factors(steps: int, checkpoints: int, kept: set[int]) -> None:
+    assert _kept_steps(steps, MeasureConfig(checkpoints=checkpoints, spacing="log")) == kept
+
+
+def test_chosen_checkpoints_need_no_spacing() -> None:
+    assert _kept_steps(9, MeasureConfig(checkpoints=(2, 5), spacing="log")) == {2, 5, 9}
 
 
 def test_lengths_measured_are_the_trained_ones_unless_given(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from training.config import MeasureConfig, MemberConfig, ModelConfig, OptimizerC
 
 _SECTIONS = ("model", "optimizer", "measure")
 
+ONE_PER_TASK = "one per task"
+"""In a preset, the `task_heads` that give each task of the mixture, however many, an unembedding of its own."""
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -52,14 +55,17 @@ class Preset:
         return Preset(self.name, sections)
 
     def train_config(self, mixture: Sequence[Member], *, vocabulary: Vocabulary, seed: int) -> TrainConfig:
-        """The whole configuration for a mixture of tasks.
+        """The whole configuration for a mixture of tasks; `task_heads = "one per task"` becomes their number.
 
         Raises:
             UnknownNameError: A key that does not exist.
             InvalidValueError: A value that is not allowed, a length that a task cannot make, or a configuration that
                 contradicts itself.
         """
-        model = ModelConfig.read({"d_vocab": len(vocabulary), **self.sections["model"]})
+        shape = {"d_vocab": len(vocabulary), **self.sections["model"]}
+        if shape.get("task_heads") == ONE_PER_TASK:
+            shape["task_heads"] = len(mixture)
+        model = ModelConfig.read(shape)
         measure = MeasureConfig.read(self.sections["measure"])
         for member in mixture:
             for length in measure.lengths:
