@@ -27,15 +27,6 @@ def top_shared_heads(first: HeadEffects, second: HeadEffects, *, k: int) -> list
     return [first.sets[place][0] for place in order[:k] if least[place] > 0]
 
 
-def same_prompts(first: Task, second: Task, *, length: int) -> bool:
-    """Whether two tasks draw the same prompts from the same generator state, so that their examples are matched."""
-    drawn = []
-    for task in (first, second):
-        batch = task.sample(4, length=length, generator=torch.Generator().manual_seed(0), stream="test")
-        drawn.append([task.prompt_and_answer(task.vocabulary.decode(row))[0] for row in batch.tokens])
-    return drawn[0] == drawn[1]
-
-
 @torch.inference_mode()
 def attention_example(model: HookedTransformer, task: Task, batch: Batch, head: Head) -> AttentionExample:
     """Where a head looks while an example is read, every position a query.

@@ -12,11 +12,11 @@ import pandas as pd
 
 from analyses.ablation import HeadAblation, HeadEffects
 from analyses.overlap import HeadOverlap
-from analyses.shared_heads import attention_example, same_prompts, top_shared_heads
+from analyses.shared_heads import attention_example, top_shared_heads
 from analyses.store import stored_table
 from analyses.study_record import StudyRecord, read_record
 from analyses.study_results import AttentionExample, StudyResults
-from tasks import Group, InvalidValueError, Member, Task, get_group
+from tasks import Group, InvalidValueError, Member, Task, get_group, same_prompts
 from training import Preset, Progress, Run, evaluate, load_run, named_generator
 from training.config import TrainConfig
 from training.files import read_json, write_json

@@ -1,24 +1,32 @@
 """An example and its counterfactual as aligned rows of text."""
 
-from tasks import Pair, Vocabulary
+from tasks import Batch, Pair, Vocabulary
 
 WIDTH = 100
 """Longer examples are broken into blocks of rows of about this many characters."""
 
 
-def example_rows(pair: Pair, place: int, vocabulary: Vocabulary) -> str:
-    """One example of a pair as four rows: tokens, which are scored, the counterfactual, and where it differs.
+def example_rows(example: Pair | Batch, vocabulary: Vocabulary) -> str:
+    """One example as aligned rows: tokens, which are scored, and of a pair the counterfactual and where it differs.
 
     `x` marks a scored token, `^` a replaced token of the prompt, `x` in the last row a scored token that differs.
+
+    Args:
+        example: A pair, or a batch, of one example.
+        vocabulary: Its tokens.
     """
-    sides = [vocabulary.split(side.tokens[place]) for side in (pair.clean, pair.counterfactual)]
-    scored = ["x" if mark else "." for mark in pair.clean.scored[place].tolist()]
-    marks = zip(pair.changed[place].tolist(), pair.differs[place].tolist(), strict=True)
-    differs = ["^" if changed else "x" if differ else "." for changed, differ in marks]
-    longest = max(side.scored[place].nonzero().max().item() for side in (pair.clean, pair.counterfactual))
-    columns = list(zip(sides[0], scored, sides[1], differs, strict=True))[: int(longest) + 1]
-    names = ("tokens", "scored", "counterfactual", "differs")
-    return "\n\n".join(_block(block, names) for block in _blocks(columns))
+    sides = (example.clean, example.counterfactual) if isinstance(example, Pair) else (example,)
+    rows = {
+        "tokens": vocabulary.split(sides[0].tokens[0]),
+        "scored": ["x" if mark else "." for mark in sides[0].scored[0].tolist()],
+    }
+    if isinstance(example, Pair):
+        marks = zip(example.changed[0].tolist(), example.differs[0].tolist(), strict=True)
+        rows["counterfactual"] = vocabulary.split(example.counterfactual.tokens[0])
+        rows["differs"] = ["^" if changed else "x" if differ else "." for changed, differ in marks]
+    longest = max(int(side.scored[0].nonzero().max()) for side in sides)
+    columns = list(zip(*rows.values(), strict=True))[: longest + 1]
+    return "\n\n".join(_block(block, tuple(rows)) for block in _blocks(columns))
 
 
 def _blocks(columns: list[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:

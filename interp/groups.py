@@ -24,8 +24,18 @@ def chosen_task(text: str) -> Task:
     pairs = [part.split("=") for part in (found["parameters"] or "").split(",") if part] if found else []
     if not found or any(len(pair) != 2 for pair in pairs):
         raise InvalidValueError(f"{text!r} names no task; write NAME or 'NAME(parameter=value,...)'")
-    values = {key.strip(): int(value) if value.strip().isdecimal() else value.strip() for key, value in pairs}
+    values = {key.strip(): _value(value.strip()) for key, value in pairs}
     return get_task(found["name"].strip(), **values)
+
+
+def _value(text: str) -> int | float | str:
+    """A parameter's value: a whole number, a number, or else a text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def chosen_group(name: str, form: Form) -> Group:
@@ -50,14 +60,14 @@ def own_group(main: str, auxiliaries: tuple[str, ...], form: Form) -> Group:
     """
     task, *others = (chosen_task(text) for text in (main, *auxiliaries))
     longest = AUXILIARY_LENGTH if form.auxiliary_length is None else form.auxiliary_length
-    return Group(
+    group = Group(
         name="+".join(one.name for one in (task, *others)),
         main=Member(task, MAIN_LENGTH if form.main_length is None else form.main_length),
         auxiliaries=tuple(Member(one, longest) for one in others),
         controls=(),
         source="put together on the command line",
-        marking=form.marking or "start",
     )
+    return group if form.marking is None else group.with_marking(form.marking)
 
 
 def default_name(group: str, preset: str, seed: int, *, changes: tuple[object, ...]) -> str:

@@ -4,6 +4,7 @@ from tasks.batch import Batch as Batch
 from tasks.catalogue import get_group as get_group
 from tasks.catalogue import list_groups as list_groups
 from tasks.check import check_task as check_task
+from tasks.check import same_prompts as same_prompts
 from tasks.errors import BrokenRunError as BrokenRunError
 from tasks.errors import InterpError as InterpError
 from tasks.errors import InvalidValueError as InvalidValueError

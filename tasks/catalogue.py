@@ -40,13 +40,13 @@ class Recipe:
     lengths: tuple[int, int]
     scaled: tuple[int, int] | None
     source: str
-    parameters: Mapping[str, int | str] = field(default_factory=dict)
-    smaller: Mapping[str, int | str] = field(default_factory=dict)
+    parameters: Mapping[str, int | float | str] = field(default_factory=dict)
+    smaller: Mapping[str, int | float | str] = field(default_factory=dict)
     distribution: LengthDistribution = "uniform"
 
 
 _ADD, _MAZE, _LETTERS = (10, 20), {"rows": 4, "columns": 4}, {"alphabet": 12}
-_SMALL: Mapping[str, int | str] = {"alphabet": 12, "case": "lower"}
+_SMALL: Mapping[str, int | float | str] = {"alphabet": 12, "case": "lower"}
 
 RECIPES: dict[str, Recipe] = {
     "add/carry": Recipe("reverse_add", ("no_carry", "carry_only"), ("copy_first",), (16, 32), _ADD, P1),

@@ -1,4 +1,4 @@
-"""Whether a task's sampler and its reference agree: for tasks of one's own."""
+"""Whether a task's sampler and its reference agree, and whether two tasks read the same prompts."""
 
 from collections.abc import Iterable
 from typing import get_args
@@ -42,3 +42,12 @@ def check_task(task: Task, *, lengths: Iterable[int], generator: Generator, n: i
                     f"task {task.name!r} writes the prompts of length {length} in other tokens than it drew; "
                     "'answers' must depend on the prompt's own symbols only, and 'symbols' must hold each of them once"
                 )
+
+
+def same_prompts(first: Task, second: Task, *, length: int) -> bool:
+    """Whether two tasks draw the same prompts from the same generator state, so that their examples are matched."""
+    drawn = []
+    for task in (first, second):
+        batch = task.sample(4, length=length, generator=torch.Generator().manual_seed(0), stream="test")
+        drawn.append([task.prompt_and_answer(task.vocabulary.decode(row))[0] for row in batch.tokens])
+    return drawn[0] == drawn[1]

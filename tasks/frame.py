@@ -102,23 +102,24 @@ class Frame:
             InvalidValueError: The examples are not this task's: they begin with other tokens, or have no `=`.
         """
         tokens, lead = batch.tokens, len(self.lead)
-        expected = self.vocabulary.ids(self.lead).to(tokens.device)
+        own = torch.full((len(self.vocabulary),), -1, device=tokens.device)
+        own[self._symbol_ids.to(tokens.device)] = torch.arange(len(self.symbols), device=tokens.device)
         ends = tokens == self.vocabulary.index[END]
-        wrong = (tokens[:, :lead] != expected).any(dim=1) | ~ends.any(dim=1)
+        prompt_lengths = ends.int().argmax(dim=1) + 1 - lead
+        prompt = Ragged(own[tokens[:, lead:]], prompt_lengths)
+        starts = prompt_lengths[:, None] + lead + len(self.between)
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        body_ends = ((tokens == self.vocabulary.eos) & (places >= starts)).int().argmax(dim=1)
+        body = Ragged(values_at(own[tokens], starts + places), body_ends - starts[:, 0])
+        expected = self.vocabulary.ids(self.lead).to(tokens.device)
+        wrong = (tokens[:, :lead] != expected).any(dim=1) | ~ends.any(dim=1) | (body.lengths < 1)
+        wrong |= ((prompt.values < 0) & prompt.counted).any(dim=1) | ((body.values < 0) & body.counted).any(dim=1)
         if bool(wrong.any()):
             text = self.vocabulary.decode(tokens[wrong][0])
             raise InvalidValueError(
                 f"{text!r} is no example of {self.name!r}; one begins with {''.join(self.lead)} and has a {END!r}"
             )
-        own = torch.zeros(len(self.vocabulary), dtype=torch.int64, device=tokens.device)
-        own[self._symbol_ids.to(tokens.device)] = torch.arange(len(self.symbols), device=tokens.device)
-        places = torch.arange(tokens.shape[1], device=tokens.device)
-        prompt_lengths = ends.int().argmax(dim=1) + 1 - lead
-        starts = prompt_lengths[:, None] + lead + len(self.between)
-        finished = (tokens == self.vocabulary.eos) & (places >= starts)
-        body_lengths = finished.int().argmax(dim=1) - starts[:, 0]
-        body = values_at(own[tokens], starts + places)
-        return Ragged(own[tokens[:, lead:]], prompt_lengths), Ragged(body, body_lengths)
+        return Ragged(prompt.values.clamp(min=0), prompt_lengths), Ragged(body.values.clamp(min=0), body.lengths)
 
     @cached_property
     def _symbol_ids(self) -> Int[Tensor, " symbol"]:

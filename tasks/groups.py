@@ -24,10 +24,9 @@ class Group:
         controls: Unrelated tasks at the same long lengths, taking the auxiliaries' place in the control condition; none
             if the group itself is a control.
         source: Where the group comes from.
-        marking: How the examples of all its tasks say which task they are.
 
     Raises:
-        InvalidValueError: A task twice.
+        InvalidValueError: A task twice, or tasks with different markings.
     """
 
     name: str
@@ -35,18 +34,24 @@ class Group:
     auxiliaries: tuple[Member, ...]
     controls: tuple[Member, ...]
     source: str
-    marking: Marking = "start"
 
     def __post_init__(self) -> None:
         names = [member.task.name for member in self._members]
         if len(set(names)) < len(names):
             raise InvalidValueError(f"group {self.name!r} names a task twice: {', '.join(names)}; each may stand once")
-        for role in ("auxiliaries", "controls"):
-            object.__setattr__(self, role, tuple(self._marked(member) for member in getattr(self, role)))
-        object.__setattr__(self, "main", self._marked(self.main))
+        markings = sorted({member.task.marking for member in self._members})
+        if len(markings) > 1:
+            raise InvalidValueError(
+                f"the tasks of group {self.name!r} are marked in several ways, {' and '.join(markings)}; choose one"
+            )
         for role in ("auxiliaries", "controls"):
             object.__setattr__(self, role, tuple(self._bound(member) for member in getattr(self, role)))
         object.__setattr__(self, "main", self._bound(self.main))
+
+    @property
+    def marking(self) -> Marking:
+        """How the examples of all its tasks say which task they are."""
+        return self.main.task.marking
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -69,14 +74,20 @@ class Group:
 
     def with_marking(self, marking: Marking) -> "Group":
         """The same group with another way to say which task an example is."""
-        return dataclasses.replace(self, marking=marking)
+
+        def marked(member: Member) -> Member:
+            return dataclasses.replace(member, task=dataclasses.replace(member.task, marking=marking))
+
+        return dataclasses.replace(
+            self,
+            main=marked(self.main),
+            auxiliaries=tuple(marked(member) for member in self.auxiliaries),
+            controls=tuple(marked(member) for member in self.controls),
+        )
 
     @property
     def _members(self) -> tuple[Member, ...]:
         return (self.main, *self.auxiliaries, *self.controls)
-
-    def _marked(self, member: Member) -> Member:
-        return dataclasses.replace(member, task=dataclasses.replace(member.task, marking=self.marking))
 
     def _bound(self, member: Member) -> Member:
         return dataclasses.replace(member, task=member.task.bind(self.vocabulary))

@@ -12,7 +12,8 @@ LengthDistribution = Literal["uniform", "skewed"]
 """`uniform`: every length from the shortest to the longest is equally likely (Extrapolation by Association).
 
 `skewed`: four examples in five have at most a quarter of the longest length, uniformly from 2 on; the fifth is uniform
-over the lengths above. With 20 as the longest: 80 % in 2..5, 20 % in 6..20 (Task Hinting, section 4).
+over the lengths above. With 20 as the longest: 80 % in 2..5, 20 % in 6..20 (Task Hinting, section 4). It is the law of
+an example's length, also where that is the longer of two operands.
 """
 
 SHORT_SHARE = 0.8
@@ -49,12 +50,13 @@ def lengths_at(
         distribution: The distribution's name.
         shortest: The shortest length of all.
         longest: The longest.
-        operands: How many lengths each example draws, independently; the longest of them is the example's length, whose
-            distribution function is that of one, to this power.
+        operands: How many lengths each example draws, with `uniform` independently; the longest of them is the
+            example's length, whose distribution function is that of one, to this power. `skewed` is the law of the
+            example's length itself.
     """
-    u = quantiles ** (1 / operands) if operands > 1 else quantiles
+    u = quantiles
     if distribution == "uniform":
-        return _uniform(u, shortest, longest)
+        return _uniform(u ** (1 / operands) if operands > 1 else u, shortest, longest)
     middle = longest // SHORT_PART
     short = _uniform(u / SHORT_SHARE, _first_skewed(shortest), middle)
     long = _uniform((u - SHORT_SHARE) / (1 - SHORT_SHARE), middle + 1, longest)

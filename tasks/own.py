@@ -51,12 +51,15 @@ def _module(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise InvalidValueError(f"{str(path)!r} is no Python file; write the task in a file that ends with .py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.resolve().parent))  # the file may import its neighbours
     try:
         spec.loader.exec_module(module)
     except InterpError:
         del sys.modules[name]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise InvalidValueError(f"{str(path)!r} cannot be used: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.resolve().parent))
     return module

@@ -49,7 +49,14 @@ class Pair:
     def of(cls, clean: Batch, counterfactual: Batch, *, eos: int) -> "Pair":
         """A pair of batches, both filled up behind with [EOS] to the width of the wider one."""
         width = max(clean.tokens.shape[1], counterfactual.tokens.shape[1])
-        return cls(*(_widened(side, width, eos) for side in (clean, counterfactual)))
+        return cls(*(cls.widened(side, width, eos=eos) for side in (clean, counterfactual)))
+
+    @staticmethod
+    def widened(batch: Batch, width: int, *, eos: int) -> Batch:
+        """The batch, filled up behind with [EOS] to a width; a wider one is cut."""
+        missing = (0, width - batch.tokens.shape[1])
+        tokens = torch.nn.functional.pad(batch.tokens, missing, value=eos)
+        return Batch(tokens, torch.nn.functional.pad(batch.scored, missing))
 
     @property
     def differs(self) -> Bool[Tensor, "batch pos"]:
@@ -62,9 +69,3 @@ class Pair:
         """True at the tokens of the prompt that were replaced."""
         unscored = ~(self.clean.scored | self.counterfactual.scored)
         return unscored & (self.clean.tokens != self.counterfactual.tokens)
-
-
-def _widened(batch: Batch, width: int, eos: int) -> Batch:
-    missing = (0, width - batch.tokens.shape[1])
-    tokens = torch.nn.functional.pad(batch.tokens, missing, value=eos)
-    return Batch(tokens, torch.nn.functional.pad(batch.scored, missing))

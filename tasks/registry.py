@@ -2,7 +2,8 @@
 
 import dataclasses
 import inspect
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from tasks.arithmetic import (
@@ -67,9 +68,11 @@ def register_task(kind: Kind) -> Kind:
         InvalidValueError: The class is not a complete task, or another task has its name.
     """
     _check(kind, kind.__qualname__)
-    known = _TASKS.get(kind.name)
-    if known is not None and (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
-        raise InvalidValueError(f"there is a task {kind.name!r} already; choose another name for {kind.__qualname__!r}")
+    _refuse_clash(kind)
+    file = _file(kind)
+    if file and kind.__module__ != "__main__" and kind.__qualname__.isidentifier():
+        near = file.is_relative_to(Path.cwd())
+        kind.origin = f"{file.relative_to(Path.cwd()) if near else file}:{kind.__qualname__}"
     _TASKS[kind.name] = kind
     return kind
 
@@ -78,26 +81,60 @@ def _class(name: str) -> type[Task]:
     if name in _TASKS:
         return _TASKS[name]
     if is_file(name):
-        return _checked(load_class(name), name)
+        kind = _checked(load_class(name), name)
+        _refuse_clash(kind)
+        kind.origin = name
+        return kind
     offered = entry_points(group=ENTRY_POINTS, name=name)
     if not offered:
         listing = f"'interp tasks' lists all {len(list_tasks())}"
         raise unknown_name("task", name, list_tasks(), listing=listing)
-    kind = _checked(next(iter(offered)).load(), name)
+    kind = _checked(_loaded(next(iter(offered))), name)
     if kind.name != name:
         raise InvalidValueError(
             f"the entry point {name!r} leads to the task {kind.name!r}; both names must be the same"
         )
-    return _TASKS.setdefault(name, kind)
+    kind.origin = ""  # its name is enough, also on another machine
+    _TASKS[name] = kind
+    return kind
+
+
+def _loaded(offered: EntryPoint) -> object:
+    try:
+        return offered.load()
+    except Exception as error:
+        raise InvalidValueError(
+            f"the task {offered.name!r} that an installed package offers cannot be loaded: "
+            f"{type(error).__name__}: {error}; mend or remove that package"
+        ) from error
 
 
 def _checked(kind: object, name: str) -> type[Task]:
     if not (isinstance(kind, type) and issubclass(kind, Task)):
         raise InvalidValueError(f"{name!r} is no task; a task is a class derived from tasks.Task")
     _check(kind, name)
-    if is_file(name):
-        kind.origin = name
     return kind
+
+
+def _refuse_clash(kind: type[Task]) -> None:
+    """Raises InvalidValueError if another task has the name; the same class, defined or imported again, is none."""
+    known = _TASKS.get(kind.name)
+    if known is None or (known.__qualname__ == kind.__qualname__ and _place(known) == _place(kind)):
+        return
+    raise InvalidValueError(f"there is a task {kind.name!r} already; choose another name for {kind.__qualname__!r}")
+
+
+def _place(kind: type[Task]) -> object:
+    return _file(kind) or kind.__module__
+
+
+def _file(kind: type[Task]) -> Path | None:
+    """The file that defines a class; none for one that was typed into a notebook."""
+    try:
+        file = Path(inspect.getfile(kind)).resolve()
+    except (OSError, TypeError):
+        return None
+    return file if file.is_file() else None
 
 
 def _check(kind: type[Task], name: str) -> None:

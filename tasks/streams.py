@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from tasks.errors import InvalidValueError
 from tasks.ragged import Ragged
 
 Stream = Literal["train", "test", "all"]
@@ -18,6 +19,9 @@ SHARE = 16
 
 SMALLEST_SPACE = 4096
 """Lengths with fewer prompts than this are not divided: a test stream of a few prompts would measure those prompts."""
+
+_MOST_DRAWN = 1000
+"""A prompt of the test stream is missed so often with probability (15/16)^1000 < 1e-28."""
 
 _MIX = 6364136223846793005
 
@@ -67,11 +71,20 @@ def within(
         rows: The numbers of those that are not of this stream.
         belongs: Whether prompts are of this stream.
         draw: One new prompt in the place of each given row, in that order.
+
+    Raises:
+        InvalidValueError: So many draws found none that the task cannot have as many prompts as it says.
     """
-    found = Ragged(prompts.values.clone(), prompts.lengths.clone())
+    found, drawn = Ragged(prompts.values.clone(), prompts.lengths.clone()), 0
     while len(rows):
+        if drawn > _MOST_DRAWN:
+            raise InvalidValueError(
+                f"none of {drawn} prompts belongs to the {stream!r} stream: "
+                "the task draws far fewer prompts than its 'prompt_space' says; correct that"
+            )
         fitting = max(1, _REDRAWN // (len(rows) * prompts.values.shape[1]))
         tries = 1 if stream == "train" else min(SHARE, fitting)
+        drawn += tries
         again = draw(rows.repeat(tries))
         good = belongs(again).view(tries, -1)
         chosen = good.int().argmax(dim=0) * len(rows) + torch.arange(len(rows), device=rows.device)

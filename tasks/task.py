@@ -151,7 +151,7 @@ class Task(ABC):
         return f"{self!r}.v{self.version}"
 
     @property
-    def parameters(self) -> dict[str, int | str]:
+    def parameters(self) -> dict[str, int | float | str]:
         """The task's own parameters, by which `get_task` makes it again."""
         return dataclasses.asdict(self)
 
@@ -228,9 +228,10 @@ class Task(ABC):
     def counterfactual(self, batch: Batch, *, generator: Generator, change: str = "any") -> Pair:
         """Examples as long whose prompts are changed as little as possible so that their answers differ.
 
-        One symbol is replaced by another of its kind (a letter by a letter, a digit by a digit) if that can alter the
-        answer, else two. Answers are as long as the original's where such a change is found, otherwise shorter or
-        longer; both batches are filled up behind with [EOS] to one width.
+        Answers as long as the original's come first, so that their places correspond: one symbol is replaced by another
+        of its kind (a letter by a letter, a digit by a digit) if that leads to such an answer, else two; only then
+        shorter and longer answers are tried, again with one replacement first. Both batches are filled up behind with
+        [EOS] to one width.
         Counterfactuals are drawn from all prompts, those of the training stream included.
 
         Args:
@@ -248,12 +249,13 @@ class Task(ABC):
             raise unknown_name("kind of change", change, self.changes, listing=listing)
         if not len(batch):
             return Pair(batch, batch)
-        prompts = self.unlayout(*self._frame.read(batch))
+        prompts = self._prompts_of(batch)
         found, unfound = find_counterfactuals(self, prompts, change=change, generator=generator)
         if len(unfound):
             text = self.prompt_and_answer(self.vocabulary.decode(batch.tokens[int(unfound[0])]))[0]
+            others = f" (and {len(unfound) - 1} more of {len(batch)})" if len(unfound) > 1 else ""
             raise InvalidValueError(
-                f"{text!r} has no counterfactual of kind {change!r} in task {self.name!r}: no small change of "
+                f"{text!r}{others} has no counterfactual of kind {change!r} in task {self.name!r}: no small change of "
                 "it has another answer; choose longer prompts, more symbols, or another kind of change"
             )
         return Pair.of(batch, self._frame.write(self.layout(found)), eos=self.vocabulary.eos)
@@ -272,9 +274,9 @@ class Task(ABC):
 
     def check_length(self, length: int) -> None:
         """Raises InvalidValueError unless the task can make examples of this length."""
-        if not self.min_length <= length <= self.max_length:
+        if not (isinstance(length, int) and self.min_length <= length <= self.max_length):
             raise InvalidValueError(
-                f"length {length} is not possible for task {self.name!r}; "
+                f"length {length!r} is not possible for task {self.name!r}; "
                 f"allowed are {self.min_length} to {self.max_length}"
             )
 
@@ -297,6 +299,8 @@ class Task(ABC):
         if n < 0:
             raise InvalidValueError(f"{n} examples are not possible; allowed are 0 and more")
         if isinstance(length, Tensor):
+            if length.is_floating_point():
+                raise InvalidValueError(f"lengths are whole numbers. Got a tensor of {length.dtype}; use int64")
             if tuple(length.shape) != (n,):
                 raise InvalidValueError(f"length must be one number or {n}. Got shape {tuple(length.shape)}")
             if n:
@@ -305,6 +309,19 @@ class Task(ABC):
             return length.to(generator.device, torch.int64)
         self.check_length(length)
         return torch.full((n,), length, dtype=torch.int64, device=generator.device)
+
+    def _prompts_of(self, batch: Batch) -> Ragged:
+        """The prompts of examples that this task, bound to this vocabulary, could have written."""
+        prompts = self.unlayout(*self._frame.read(batch))
+        written = Pair.widened(self._frame.write(self.layout(prompts)), batch.tokens.shape[1], eos=self.vocabulary.eos)
+        wrong = ((written.tokens != batch.tokens) | (written.scored != batch.scored)).any(dim=1).nonzero()[:, 0]
+        if len(wrong):
+            text = self.vocabulary.decode(batch.tokens[int(wrong[0])])
+            raise InvalidValueError(
+                f"{text!r} is no example of {self.name!r}, which would write "
+                f"{self.vocabulary.decode(written.tokens[int(wrong[0])])!r}; give examples of this task"
+            )
+        return prompts
 
     def _nothing(self, device: torch.device) -> Batch:
         empty = torch.empty((0, 1), dtype=torch.int64, device=device)

@@ -11,7 +11,7 @@ import pytest
 
 from docs.groups_page import groups_page
 from interp.cli import run
-from tasks import Batch, get_group, get_task, list_groups, list_tasks, registry
+from tasks import Batch, BrokenRunError, get_group, get_task, list_groups, list_tasks, registry
 from tests.tasks.drawing import drawn_rows
 from training import load_run
 
@@ -162,6 +162,13 @@ def test_own_task_is_written_checked_and_trained_as_its_page_says(
         ("copy", 20),
     ]
     assert made.task("rotate").solve("ba=") == "ab"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert load_run("../runs/rotate").task("rotate").solve("ba=") == "ab"  # the file is found above the run
+    (tmp_path / "my_file.py").rename(tmp_path / "gone.py")
+    text = "its tasks cannot be made .*there is no file 'my_file.py' .*start from the folder that holds the task's file"
+    with pytest.raises(BrokenRunError, match=text):
+        load_run("../runs/rotate")
 
 
 def test_own_task_page_names_the_entry_points_that_are_read() -> None:

@@ -158,7 +158,7 @@ class MemberConfig(Config):
     """
 
     task: str
-    parameters: dict[str, int | str] = {}
+    parameters: dict[str, int | float | str] = {}
     max_length: Positive
     lengths: LengthDistribution = "uniform"
 
@@ -166,7 +166,14 @@ class MemberConfig(Config):
     def of(cls, member: Member) -> Self:
         """The configuration that `member` makes again."""
         task = member.task
-        return cls(task=task.source, parameters=task.parameters, max_length=member.max_length, lengths=member.lengths)
+        return cls.read(
+            {
+                "task": task.source,
+                "parameters": task.parameters,
+                "max_length": member.max_length,
+                "lengths": member.lengths,
+            }
+        )
 
     def member(self, vocabulary: Vocabulary) -> Member:
         """The task, bound to a vocabulary, with its lengths.

@@ -11,7 +11,8 @@ import torch
 
 from tasks import BrokenRunError, InterpError, InvalidValueError, Member, Task, Vocabulary, get_task
 from tasks.errors import unknown_name
-from training.config import TrainConfig
+from tasks.own import is_file
+from training.config import MemberConfig, TrainConfig
 from training.files import AGAIN, read_json, read_table, read_tensors
 from training.model import HookedTransformer
 from training.randomness import named_generator
@@ -259,9 +260,15 @@ def read_config(values: dict[str, Any], folder: Path) -> TrainConfig:
         )
     try:
         config = TrainConfig.read(values["config"])
-        mixture = mixture_of(config)
     except InterpError as error:
         raise BrokenRunError(f"{where}: config.json is not that of a run ({error}); {AGAIN}") from None
+    config = _with_own_tasks(config, folder)
+    try:
+        mixture = mixture_of(config)
+    except InterpError as error:
+        own = any(is_file(member.task) for member in config.mixture)
+        mend = "start from the folder that holds the task's file, or mend the file" if own else AGAIN
+        raise BrokenRunError(f"{where}: its tasks cannot be made ({error}); {mend}") from None
     for member in mixture:
         written = values["tasks"].get(member.task.name)
         if written != member.task.version:
@@ -270,3 +277,17 @@ def read_config(values: dict[str, Any], folder: Path) -> TrainConfig:
                 f"{member.task.version} and generates other examples; train it again"
             )
     return config
+
+
+def _with_own_tasks(config: TrainConfig, folder: Path) -> TrainConfig:
+    """The configuration with files of the user's own tasks looked for above the run, if they are not where we are."""
+
+    def found(member: MemberConfig) -> MemberConfig:
+        file, _, name = member.task.rpartition(":")
+        if not is_file(member.task) or Path(file).is_file():
+            return member
+        places = (parent / file for parent in folder.resolve().parents)
+        there = next((place for place in places if place.is_file()), Path(file))
+        return member.model_copy(update={"task": f"{there}:{name}"})
+
+    return config.model_copy(update={"mixture": tuple(found(member) for member in config.mixture)})

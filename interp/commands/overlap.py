@@ -36,9 +36,8 @@ def overlap(
     """
     check_output(output)
     from analyses import HeadAblation, HeadOverlap, get_metric
-    from analyses.shared_heads import same_prompts
     from interp.lengths import default_length
-    from tasks import InvalidValueError
+    from tasks import InvalidValueError, same_prompts
     from training import load_run, named_generator
 
     get_metric(metric)

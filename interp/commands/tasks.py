@@ -1,7 +1,14 @@
 """`interp tasks`."""
 
+from typing import TYPE_CHECKING
+
 from interp.console import check_output, emit, say
 from interp.options import Output
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from tasks import Batch, Pair, Task
 
 
 def tasks(
@@ -36,9 +43,15 @@ def tasks(
 def _list(output: Output) -> None:
     import pandas as pd
 
-    from tasks import get_group, get_task, list_groups, list_tasks
+    from tasks import InterpError, get_group, get_task, list_groups, list_tasks
 
-    rows = [{"task": name, "example": get_task(name).summary} for name in list_tasks()]
+    def summary(name: str) -> str:
+        try:
+            return get_task(name).summary
+        except InterpError as error:  # what another package offers may be broken, and the rest is still there
+            return f"({error})"
+
+    rows = [{"task": name, "example": summary(name)} for name in list_tasks()]
     if output.json or output.out is not None:
         emit(pd.DataFrame(rows), output, columns=["task", "example"], title="tasks")
         return
@@ -58,24 +71,34 @@ def _examples(name: str, length: int, n: int, seed: int, change: str, output: Ou
 
     from interp.example_rows import example_rows
     from interp.groups import chosen_task
-    from tasks import InvalidValueError
+    from tasks import InvalidValueError, Pair
     from training import named_generator
 
     if n < 1:
         raise InvalidValueError(f"n = {n} examples cannot be shown; allowed is 1 or more")
     task = chosen_task(name)
     batch = task.sample(n, length=length, generator=named_generator(seed, "examples"))
-    pair = task.counterfactual(batch, generator=named_generator(seed, "counterfactuals"), change=change)
+    pairs = [_pair(task, batch[place : place + 1], named_generator(seed, "pair", place), change) for place in range(n)]
     if output.json or output.out is not None:
-        texts = [[task.vocabulary.decode(row) for row in side.tokens] for side in (pair.clean, pair.counterfactual)]
-        split = [
-            (*task.prompt_and_answer(one), *task.prompt_and_answer(other)) for one, other in zip(*texts, strict=True)
-        ]
+        sides = [(pair.clean, pair.counterfactual) if isinstance(pair, Pair) else (pair,) for pair in pairs]
+        texts = [[task.prompt_and_answer(task.vocabulary.decode(side.tokens[0])) for side in both] for both in sides]
+        rows = [[part for text in both for part in text] + [None] * (4 - 2 * len(both)) for both in texts]
         columns = ["prompt", "answer", "counterfactual_prompt", "counterfactual_answer"]
-        emit(pd.DataFrame(split, columns=columns), output, columns=columns, title=name)
+        emit(pd.DataFrame(rows, columns=columns), output, columns=columns, title=name)
         return
     parameters = ", ".join(f"{key}={value}" for key, value in task.parameters.items())
     say(f"{task.name}: {task.summary}")
     say(f"lengths {task.min_length} to {task.max_length}; {parameters}; counterfactuals: {', '.join(task.changes)}\n")
-    for place in range(n):
-        print(example_rows(pair, place, task.vocabulary) + "\n")
+    for pair in pairs:
+        print(example_rows(pair, task.vocabulary) + "\n")
+
+
+def _pair(task: "Task", batch: "Batch", generator: "Generator", change: str) -> "Pair | Batch":
+    """An example and its counterfactual; the example alone, with a remark, if it has none."""
+    from tasks import InvalidValueError
+
+    try:
+        return task.counterfactual(batch, generator=generator, change=change)
+    except InvalidValueError as error:
+        say(str(error))
+        return batch

@@ -15,7 +15,7 @@ from typing import ClassVar
 from jaxtyping import Bool
 from torch import Tensor
 
-from tasks.arithmetic.digits import carries, carry_chains
+from tasks.arithmetic.digits import Digits, carries, carry_chains
 from tasks.arithmetic.operands import Operands, OperandTask
 from tasks.ragged import Ragged
 
@@ -50,7 +50,7 @@ class AdditionTask(OperandTask):
         numbers = self.read(prompts)
         return Ragged(self.result(numbers), numbers.longer + 1)
 
-    def result(self, numbers: Operands) -> Tensor:
+    def result(self, numbers: Operands) -> Digits:
         """The digits of the answers, one more than the longer operand has; beyond them arbitrary ones."""
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class ReverseAdd(AdditionTask):
     name = "reverse_add"
     summary = "765+98= -> 6560: the sum, least significant digit first, one digit longer than the longer operand"
 
-    def result(self, numbers: Operands) -> Tensor:
+    def result(self, numbers: Operands) -> Digits:
         sums = numbers.first + numbers.second
         return (sums + carries(sums).long()) % 10
 
@@ -85,7 +85,7 @@ class NoCarry(AdditionTask):
     name = "no_carry"
     summary = "765+98= -> 6450: each pair of digits added modulo 10, without carrying, and a 0"
 
-    def result(self, numbers: Operands) -> Tensor:
+    def result(self, numbers: Operands) -> Digits:
         return (numbers.first + numbers.second) % 10
 
     def solve(self, prompt: str) -> str:
@@ -103,7 +103,7 @@ class CarryOnly(AdditionTask):
     summary = "765+98= -> 0110: the carry into each digit of the sum"
     changes: ClassVar[tuple[str, ...]] = ("any", "carry")
 
-    def result(self, numbers: Operands) -> Tensor:
+    def result(self, numbers: Operands) -> Digits:
         return carries(numbers.first + numbers.second).long()
 
     def solve(self, prompt: str) -> str:
@@ -126,7 +126,7 @@ class CopyFirst(AdditionTask):
         numbers = self.read(prompts)
         return Ragged(numbers.first, numbers.first_length)
 
-    def result(self, numbers: Operands) -> Tensor:
+    def result(self, numbers: Operands) -> Digits:
         return numbers.first
 
     def solve(self, prompt: str) -> str:

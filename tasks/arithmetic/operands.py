@@ -46,7 +46,8 @@ class OperandTask(Task):
     """A task on two numbers.
 
     Length is the number of digits of the longer operand. For tests both have exactly that many; for training the two
-    lengths are drawn independently and uniformly, so given the longer one, each pair of lengths is equally likely.
+    lengths are drawn independently and uniformly, so given the longer one, each pair of lengths is equally likely (as
+    it is where another distribution draws the longer one).
     Numbers are uniform over those of their length and have no leading zeros; carries fall as they fall.
 
     Attributes:

@@ -46,6 +46,7 @@ class Count(QueryTask):
     relation: Relation = "equal"
 
     name = "count"
+    min_length = 2
     summary = "[5][3][5],[5]= -> [2]: how many elements equal a number, or are smaller or larger"
 
     def __post_init__(self) -> None:

@@ -83,6 +83,7 @@ class StringTask(Task):
         strange = [letter for letter in prompt[:-1] if letter not in self.letters]
         if strange:
             raise InvalidValueError(f"{strange[0]!r} is not in the alphabet of {self.name!r}, {self.letters!r}")
+        self.check_length(max(len(prompt) - 1, self.min_length))
         return prompt[:-1]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from analyses import Head, HeadEffects
-from analyses.shared_heads import attention_example, same_prompts, top_shared_heads
+from analyses.shared_heads import attention_example, top_shared_heads
 from tasks import InvalidValueError, get_task
 from tests.analyses.models import effects_of, random_model
 
@@ -90,16 +90,3 @@ def test_attention_example_refuses(prompts: list[str], head: Head, text: str) ->
     with pytest.raises(InvalidValueError) as caught:
         attention_example(random_model(TASK.vocabulary), TASK, TASK.examples(prompts), head)
     assert str(caught.value) == text
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "same"),
-    [
-        ("reverse_add", "no_carry", True),
-        ("copy", "reverse", True),
-        ("reverse_add", "reverse_subtract", False),
-        ("copy", "mqar", False),
-    ],
-)
-def test_same_prompts(first: str, second: str, same: bool) -> None:
-    assert same_prompts(get_task(first), get_task(second), length=6) == same

@@ -108,3 +108,45 @@ def test_unknown_kind_of_change_is_refused() -> None:
     text = "unknown kind of change 'cary'; did you mean 'carry'? task 'reverse_add' has any, carry, digit"
     with pytest.raises(UnknownNameError, match=f"^{re.escape(text)}$"):
         task.counterfactual(task.examples(["1+2="]), generator=seeded(), change="cary")
+
+
+@pytest.mark.parametrize("marking", ["start", "repeated", "none"])
+@pytest.mark.parametrize(("name", "other"), [("copy", "reverse"), ("copy", "sort"), ("no_carry", "reverse_add")])
+def test_examples_of_another_task_are_refused(name: str, other: str, marking: str) -> None:
+    # Bound to one vocabulary, and each to its own, where equal numbers stand for other tokens.
+    task, foreign = get_task(name, marking=marking), get_task(other, marking=marking)
+    both = task.vocabulary.union(foreign.vocabulary)
+    for mine, theirs in ((task.bind(both), foreign.bind(both)), (task, foreign)):
+        batch = theirs.sample(30, length=4, generator=seeded())
+        if int(batch.tokens.max()) < len(mine.vocabulary):
+            with pytest.raises(InvalidValueError, match=f" is no example of '{name}'"):
+                mine.counterfactual(batch, generator=seeded())
+
+
+def test_what_the_task_would_write_is_named() -> None:
+    task = get_task("no_carry", marking="none")
+    batch = get_task("reverse_add", marking="none").examples(["9+1="])
+    text = (
+        "'[BOS]9+1=01[EOS]' is no example of 'no_carry', which would write '[BOS]9+1=00[EOS]'; "
+        "give examples of this task"
+    )
+    with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
+        task.counterfactual(batch, generator=seeded())
+
+
+def test_how_many_have_none_is_said() -> None:
+    task = get_task("sort", numbers=3, elements="distinct")
+    batch = task.examples(["[2][1]=", "[2][1][3]=", "[3][1][2]="])
+    with pytest.raises(InvalidValueError, match=r"^'\[2\]\[1\]\[3\]=' \(and 1 more of 3\) has no counterfactual"):
+        task.counterfactual(batch, generator=seeded())
+
+
+def test_equally_long_answers_come_before_fewer_changes() -> None:
+    # dfs_trace on 3 nodes in a line, 1 - 2 - 3: of the queries that change one end of 1 > 3 (answer 1 2 3), none has an
+    # answer of three nodes (2 > 3: 2 1 2 3 or 2 3; 1 > 2: 1 2); 3 > 1 has, with both ends changed.
+    task = get_task("dfs_trace", rows=1, columns=3)
+    batch = task.examples(["[1]:[2];[2]:[3][1];[3]:[2];[1]>[3]="] * 20)
+    pair = task.counterfactual(batch, generator=seeded())
+    answers = {task.prompt_and_answer(task.vocabulary.decode(row))[1] for row in pair.counterfactual.tokens}
+    assert answers == {"[3][2][1]"}
+    assert (pair.changed.sum(dim=1) == 2).all()

@@ -163,3 +163,20 @@ def test_unknown_group_suggests_the_nearest() -> None:
         get_group("copy_shift")
     with pytest.raises(UnknownNameError, match=re.escape(f"unknown group 'xyz'; {listing}") + "$"):
         get_group("xyz")
+
+
+def test_several_markings_are_refused() -> None:
+    text = "the tasks of group 'mine' are marked in several ways, repeated and start; choose one"
+    with pytest.raises(InvalidValueError, match=f"^{text}$"):
+        Group(
+            name="mine",
+            main=Member(get_task("copy"), 4),
+            auxiliaries=(Member(get_task("reverse", marking="repeated"), 8),),
+            controls=(),
+            source="a test",
+        )
+
+
+def test_a_group_has_its_tasks_marking() -> None:
+    main = Member(get_task("copy", marking="repeated"), 4)
+    assert Group(name="mine", main=main, auxiliaries=(), controls=(), source="a test").marking == "repeated"

@@ -68,3 +68,15 @@ def test_unknown_distribution_is_refused(unchecked: None) -> None:
     text = "unknown length distribution 'skwed'; did you mean 'skewed'? they are uniform, skewed"
     with pytest.raises(UnknownNameError, match=f"^{re.escape(text)}$"):
         Member(get_task("copy"), 20, name)
+
+
+def test_skewed_is_the_law_of_the_longer_operand() -> None:
+    u = torch.rand(40_000, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    drawn = Member(get_task("reverse_add"), 20, "skewed").lengths_at(u)
+    batch = get_task("reverse_add").sample(
+        40_000, length=drawn, generator=torch.Generator().manual_seed(3), stream="train"
+    )
+    # Answers have one digit more than the longer operand, and [EOS].
+    longer = batch.scored.sum(dim=1) - 2
+    counts = longer.bincount(minlength=21)[2:].numpy()
+    assert chisquare(counts, [40_000 * 0.8 / 4] * 4 + [40_000 * 0.2 / 15] * 15).pvalue > 1e-3

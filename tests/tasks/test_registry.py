@@ -1,5 +1,7 @@
 """Tasks by name: those of the toolkit, users' own, and what is refused."""
 
+import importlib
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -10,8 +12,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasks import InvalidValueError, Ragged, Task, UnknownNameError, get_task, list_tasks, register_task, registry
+from interp.cli import run
+from interp.groups import chosen_task
+from tasks import (
+    InvalidValueError,
+    Member,
+    Ragged,
+    Task,
+    UnknownNameError,
+    get_task,
+    list_tasks,
+    register_task,
+    registry,
+)
 from tasks.strings import Copy
+from training.config import MemberConfig
 
 BUILT_IN = [
     *("capitalize", "capitalize_reverse", "carry_only", "copy", "copy_first", "count", "dfs_trace", "digit_successor"),
@@ -216,3 +231,58 @@ def test_entry_point_under_another_name_is_refused(monkeypatch: pytest.MonkeyPat
     text = "the entry point 'other' leads to the task 'copy'; both names must be the same"
     with pytest.raises(InvalidValueError, match=f"^{text}$"):
         get_task("other")
+
+
+def test_a_file_that_was_imported_before_is_the_same_task(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(folder)
+    module = importlib.import_module("mine")
+    assert module.Echo.origin == "mine.py:Echo"  # so a run of it can be opened by another process
+    assert get_task("mine.py:Echo").source == get_task("echo").source == "mine.py:Echo"
+    monkeypatch.delitem(sys.modules, "mine")
+
+
+def test_file_may_import_its_neighbour(folder: Path) -> None:
+    (folder / "near").mkdir()
+    (folder / "near" / "neighbour_of_echo.py").write_text("LETTERS = 'ab'\n")
+    (folder / "near" / "mine.py").write_text("import neighbour_of_echo\n" + OWN)
+    before = list(sys.path)
+    assert get_task("near/mine.py:Echo").name == "echo"
+    assert sys.path == before
+
+
+def test_file_that_exits_is_refused(folder: Path) -> None:
+    (folder / "exits.py").write_text("raise SystemExit(3)\n")
+    with pytest.raises(InvalidValueError, match="^'exits.py' cannot be used: SystemExit: 3$"):
+        get_task("exits.py:Echo")
+
+
+def test_file_whose_task_has_a_known_name_is_refused(folder: Path) -> None:
+    (folder / "plain.py").write_text(OWN.replace("@register_task\n", "").replace('"echo"', '"reverse"'))
+    with pytest.raises(InvalidValueError, match="^there is a task 'reverse' already; choose another name for 'Echo'$"):
+        get_task("plain.py:Echo")
+
+
+def test_broken_entry_point_is_named_and_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch, restored: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offered = EntryPoints([EntryPoint("broken", "no_such_package.tasks:Broken", registry.ENTRY_POINTS)])
+    monkeypatch.setattr(registry, "entry_points", offered.select)
+    text = (
+        "the task 'broken' that an installed package offers cannot be loaded: ModuleNotFoundError: "
+        "No module named 'no_such_package'; mend or remove that package"
+    )
+    with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
+        get_task("broken")
+    assert run(["tasks"]) == 0
+    shown = capsys.readouterr().out
+    assert f"({text})" in shown
+    assert "qWe= -> eWq" in shown
+
+
+def test_parameters_may_be_numbers_of_any_kind(folder: Path) -> None:
+    (folder / "mine.py").write_text(OWN.replace('    name = "echo"', '    share: float = 0.5\n    name = "echo"'))
+    task = chosen_task("mine.py:Echo(share=0.25,alphabet=3)")
+    assert task.parameters == {"marking": "start", "alphabet": 3, "case": "both", "share": 0.25}
+    config = MemberConfig.of(Member(task, 4))
+    assert MemberConfig.read(json.loads(config.model_dump_json())) == config
+    assert config.member(task.vocabulary).task == task

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from tasks import Batch, Ragged, Task, Vocabulary, get_group, get_task, list_tasks
+from tasks import Batch, InvalidValueError, Ragged, Task, Vocabulary, get_group, get_task, list_tasks
 from tasks.streams import SHARE, SMALLEST_SPACE, in_test_stream, symbol_codes
 from tasks.strings import Copy
 
@@ -184,3 +184,16 @@ def test_symbol_codes_come_from_the_text_alone() -> None:
     assert codes.dtype == torch.int64
     assert codes[0] == codes[2]
     assert len(set(codes.tolist())) == 3
+
+
+def test_a_task_that_draws_fewer_prompts_than_it_says_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # All words are aaaa...: in one of the two streams there is none.
+    def same(self: Copy, lengths: torch.Tensor, *, generator: torch.Generator) -> Ragged:
+        values = torch.zeros((len(lengths), int(lengths.max()) + 1), dtype=torch.int64)
+        return Ragged(values.scatter(1, lengths[:, None], len(self.letters)), lengths + 1)
+
+    monkeypatch.setattr(Copy, "prompts", same)
+    (missing,) = {"train", "test"} - {"test" if is_tested(["aaaa="])[0] else "train"}
+    text = f"none of [0-9]+ prompts belongs to the '{missing}' stream: the task draws far fewer prompts than its "
+    with pytest.raises(InvalidValueError, match=f"^{text}'prompt_space' says; correct that$"):
+        draw(get_task("copy"), 3, length=4, stream=missing)

@@ -201,3 +201,16 @@ def test_no_prompts_make_no_examples(task: Task) -> None:
 def test_examples_of_what_is_no_prompt_are_refused(task: Task) -> None:
     with pytest.raises(InvalidValueError, match="is no prompt of "):
         task.examples(["?"])
+
+
+@pytest.mark.parametrize("length", ["8", 3.5, [2, 3]])
+def test_length_of_another_type_is_refused(length: Any, unchecked: None) -> None:
+    text = f"length {length!r} is not possible for task 'copy'; allowed are 1 to 4096"
+    with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
+        get_task("copy").sample(2, length=length, generator=seeded())
+
+
+def test_lengths_that_are_no_whole_numbers_are_refused(unchecked: None) -> None:
+    text = "lengths are whole numbers. Got a tensor of torch.float32; use int64"
+    with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
+        get_task("copy").sample(2, length=torch.tensor([2.7, 3.2]), generator=seeded())

@@ -54,6 +54,21 @@ def test_one_unembedding_per_task_follows_the_mixture() -> None:
     assert alone.model.task_heads == 1
 
 
+def test_unmarked_tasks_on_the_same_prompts_are_refused() -> None:
+    group = get_group("add/carry").with_marking("none")
+    text = (
+        "'reverse_add' and 'no_carry' read the same prompts, and marking 'none' does not tell them apart; "
+        "choose another marking, or model.task_heads = 'one per task'"
+    )
+    mixture = [group.main, *group.auxiliaries]
+    with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
+        load_preset("small").train_config(mixture, vocabulary=group.vocabulary, seed=0)
+    assert load_preset("p2").train_config(mixture, vocabulary=group.vocabulary, seed=0).model.task_heads == 3
+    other = get_group("add/subtract").with_marking("none")
+    mixture = [other.main, *other.auxiliaries]
+    assert load_preset("small").train_config(mixture, vocabulary=other.vocabulary, seed=0).model.task_heads == 1
+
+
 def test_override_replaces_keys_and_leaves_the_rest() -> None:
     preset = load_preset("small")
     settings = ["optimizer.steps=7", "model.norm=LN", "measure.lengths=[1, 2]", " optimizer.learning_rate = 1e-4"]

@@ -284,7 +284,7 @@ def test_config_cut_off(here: Path, content: str) -> None:
         ),
         (
             lambda values: values["config"]["mixture"][0].update(task="shft"),
-            "run 'first': config.json is not that of a run (unknown task 'shft'; did you mean 'shift'? ",
+            "run 'first': its tasks cannot be made (unknown task 'shft'; did you mean 'shift'? ",
         ),
         (
             lambda values: values["config"]["optimizer"].update(stepz=3),

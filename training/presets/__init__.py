@@ -5,10 +5,11 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from tasks import InvalidValueError, Member, Vocabulary
+from tasks import InvalidValueError, Member, Vocabulary, same_prompts
 from tasks.errors import unknown_name
 from training.config import MeasureConfig, MemberConfig, ModelConfig, OptimizerConfig, TrainConfig
 
@@ -66,6 +67,8 @@ class Preset:
         if shape.get("task_heads") == ONE_PER_TASK:
             shape["task_heads"] = len(mixture)
         model = ModelConfig.read(shape)
+        if model.task_heads == 1:
+            _refuse_confusion(mixture)
         measure = MeasureConfig.read(self.sections["measure"])
         for member in mixture:
             for length in measure.lengths:
@@ -80,6 +83,18 @@ class Preset:
                 "seed": seed,
             }
         )
+
+
+def _refuse_confusion(mixture: Sequence[Member]) -> None:
+    """Raises InvalidValueError if two tasks read the same prompts and nothing says which is meant."""
+    for pair in combinations(mixture, 2):
+        first, second = (member.task for member in pair)
+        length = min(member.max_length for member in pair)
+        if first.marking == second.marking == "none" and same_prompts(first, second, length=length):
+            raise InvalidValueError(
+                f"{first.name!r} and {second.name!r} read the same prompts, and marking 'none' does not tell them "
+                f"apart; choose another marking, or model.task_heads = {ONE_PER_TASK!r}"
+            )
 
 
 def list_presets() -> list[str]:

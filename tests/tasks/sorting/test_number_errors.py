@@ -50,7 +50,7 @@ DISTINCT = "with distinct elements: there are 5 numbers; allowed are"
         (lambda: Sort(5, "distinct"), 0, "length 0 is not possible for task 'sort'; allowed are 1 to 5"),
         (lambda: Successor(5, "distinct"), 6, f"length 6 is not possible for task 'successor' {DISTINCT} 2 to 5"),
         (Successor, 1, "length 1 is not possible for task 'successor'; allowed are 2 to 4096"),
-        (Count, 101, "length 101 is not possible for task 'count'; allowed are 1 to 100"),
+        (Count, 101, "length 101 is not possible for task 'count'; allowed are 2 to 100"),
     ],
 )
 def test_impossible_length_is_refused(make: Callable[[], NumberTask], length: int, expected: str) -> None:
@@ -104,7 +104,7 @@ REFUSED: list[tuple[NumberTask, str, str]] = [
         "[5],[5]=",
         "[5] is the largest element in '[5],[5]='; 'successor' asks about one that has a larger one",
     ),
-    (Count(2), "[1][2][1],[1]=", "length 3 is not possible for task 'count'; allowed are 1 to 2"),
+    (Count(2), "[1][2][1],[1]=", "length 3 is not possible for task 'count'; allowed are 2 to 2"),
     (Fill(), "[5][3],_=", "'[5][3],_=' has 1 places behind the comma for 2 elements; it must have as many"),
     (Fill(), "[5],__=", "'[5],__=' has 2 places behind the comma for 1 elements; it must have as many"),
     (Fill(), "[5][3],[5]_=", "'[5]' stands in the sorted part of '[5][3],[5]_=' where [3] or _ must be"),

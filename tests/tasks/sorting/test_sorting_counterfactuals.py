@@ -191,8 +191,6 @@ NONE: list[tuple[NumberTask, str]] = [
     (Min(3, "distinct"), "[3][1][2]="),
     (Successor(2), "[1][2],[1]="),
     (Successor(2, "distinct"), "[2][1],[1]="),
-    (Count(5), "[4],[4]="),
-    (Count(5, "distinct", "larger"), "[4],[4]="),
     (Fill(3, "distinct"), "[3][1][2],_[2]_="),
 ]
 
