@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from interp.console import check_output, counting, emit, say
+from interp.console import check_output, emit, say
 from interp.options import Flag, Many, Output, Which
 
 
@@ -38,9 +38,10 @@ def ablate(
 
     from analyses import Head, HeadAblation, get_metric
     from analyses.heads import check_heads
+    from interp.effects import head_effects
     from interp.lengths import default_length
     from tasks import InvalidValueError
-    from training import load_run, named_generator
+    from training import load_run
 
     get_metric(metric)
     chosen = tuple(Head.parse(head) for head in heads)
@@ -51,15 +52,7 @@ def ablate(
     tasks = [loaded.task(name) for name in task or [member.task.name for member in loaded.mixture]]
     ablation = HeadAblation(kind=kind, metric=metric, heads=chosen, together="jointly" if joint else "singly")
     at = default_length(loaded) if length is None else length
-    model = loaded.model(which.step, weights=which.weights)
-    with counting() as bar:
-        tables = [
-            ablation.effects(
-                model, one, length=at, n=which.n, generator=named_generator(which.seed, "ablation"),
-                task_head=loaded.task_head(one.name), on_done=bar(one.name),
-            )[0].table()
-            for one in tasks
-        ]  # fmt: skip
+    tables = [effects.table() for effects in head_effects(loaded, ablation, tasks, length=at, which=which)]
     columns = ["task", "length", "heads", "clean", "ablated", "effect", "stderr", "n"]
     title = f"{loaded.name}: {kind} ablation, {metric}; effect > 0: the head helped"
     say(f"run: {loaded.path}")

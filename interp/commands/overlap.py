@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from interp.console import check_output, counting, emit, say
+from interp.console import check_output, emit, say
 from interp.options import Many, Output, Which
 
 
@@ -36,6 +36,7 @@ def overlap(
     """
     check_output(output)
     from analyses import HeadAblation, HeadOverlap, get_metric
+    from interp.effects import head_effects
     from interp.lengths import default_length
     from tasks import InvalidValueError, same_prompts
     from training import load_run, named_generator
@@ -51,21 +52,12 @@ def overlap(
             f"overlap compares two tasks, got {' '.join(names)}; name two, as in --tasks shift copy"
         )
     both = [loaded.task(name) for name in names]
-    model = loaded.model(which.step, weights=which.weights)
     at = default_length(loaded) if length is None else length
     matched = same_prompts(*both, length=at)
     comparison = HeadOverlap(
         k=k, permutations=permutations, bootstraps=bootstraps, resample="together" if matched else "separately"
     )
-    with counting() as bar:
-        effects = [
-            HeadAblation(kind=kind, metric=metric).effects(
-                model, one, length=at, n=which.n, generator=named_generator(which.seed, "ablation"),
-                task_head=loaded.task_head(one.name), on_done=bar(one.name),
-            )[0]
-            for one in both
-        ]  # fmt: skip
-    # The same generator for both tasks: tasks that read the same prompts are compared on the same prompts.
+    effects = head_effects(loaded, HeadAblation(kind=kind, metric=metric), both, length=at, which=which)
     table = comparison(*effects, generator=named_generator(which.seed, "overlap", metric))
     columns = ["measure", "estimate", "low", "high", "null", "null_mean", "null_low", "null_high", "p"]
     title = f"{loaded.name}: {names[0]} and {names[1]} at length {at}, {kind} ablation, {metric}"
