@@ -21,7 +21,8 @@ from training import Preset, Progress, Run, evaluate, load_run, named_generator
 from training.config import TrainConfig
 from training.files import read_json, write_json
 from training.parallel import train_many
-from training.runs import FORMAT, STUDY, Weights
+from training.run_config import FORMAT
+from training.runs import STUDY, Weights
 
 CONDITIONS = ("auxiliary", "alone", "control")
 """How a model was trained: the main task with its auxiliaries, alone, or with the group's control tasks."""

@@ -7,7 +7,8 @@ from tasks import BrokenRunError, InterpError
 from tasks.frame import Marking
 from training.config import Config
 from training.files import read_json
-from training.runs import FORMAT, STUDY
+from training.run_config import FORMAT
+from training.runs import STUDY
 
 
 class StudyRecord(Config):

@@ -11,7 +11,9 @@ from interp.page import write_page
 from tasks import BrokenRunError
 from tasks.errors import unknown_name
 from training import load_run
-from training.runs import ROOT, STUDY, list_runs
+from training.finding import list_runs
+from training.run_config import ROOT
+from training.runs import STUDY
 
 
 def run_study(study: Study, folder: Path, *, workers: int, command: str) -> StudyResults:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from tasks import BrokenRunError, InvalidValueError
 from training.config import TrainConfig
 from training.files import read_json, remove_parts, write_json
-from training.runs import FORMAT, mixture_of, read_config
+from training.run_config import FORMAT, mixture_of, read_config
 
 STATE = "state.safetensors"
 """In an unfinished run's folder, the file that training goes on from."""

@@ -11,7 +11,8 @@ from training.mixture import Bucket, draw_buckets
 from training.model import HookedTransformer
 from training.optimizer import AveragedWeights, learning_rate, make_optimizer
 from training.randomness import named_generator
-from training.runs import fresh_model, load_weights, mixture_of
+from training.run_config import mixture_of
+from training.runs import fresh_model, load_weights
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 

@@ -20,17 +20,13 @@ from training.files import (
     write_table,
     write_tensors,
 )
+from training.finding import load_run
 from training.folder import STATE, alone, close_folder, open_folder, refuse_other
 from training.loop import Training
 from training.optimizer import learning_rate
 from training.randomness import named_generator
-from training.runs import (
-    PARTIAL,
-    Run,
-    checkpoint_path,
-    load_run,
-    mixture_of,
-)
+from training.run_config import mixture_of
+from training.runs import PARTIAL, Run, checkpoint_path
 
 
 @dataclass(frozen=True)

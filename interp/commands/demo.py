@@ -10,7 +10,7 @@ def demo() -> None:
     from interp.studies import run_study
     from tasks import get_group
     from training import load_preset
-    from training.runs import ROOT
+    from training.run_config import ROOT
 
     asked = Study(get_group("copy+shift"), load_preset("small"), seed=0)
     run_study(asked, ROOT / "demo", workers=2, command="interp demo")

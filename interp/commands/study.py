@@ -36,7 +36,7 @@ def study(
     from interp.studies import run_study
     from tasks import InvalidValueError
     from training import load_preset
-    from training.runs import ROOT
+    from training.run_config import ROOT
 
     if workers < 1:
         raise InvalidValueError(f"workers = {workers}; allowed is 1 or more")

@@ -42,7 +42,7 @@ def train(
     from tasks import InvalidValueError
     from training import load_preset
     from training import train as train_run
-    from training.runs import ROOT
+    from training.run_config import ROOT
 
     chosen = _group(group, main, auxiliary, form)
     condition = condition or ("auxiliary" if chosen.auxiliaries else "alone")

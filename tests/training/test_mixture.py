@@ -10,7 +10,8 @@ from tests.training.tiny import tiny_config
 from training import HookedTransformer, named_generator
 from training.loop import token_losses
 from training.mixture import Bucket, draw_buckets
-from training.runs import fresh_model, mixture_of
+from training.run_config import mixture_of
+from training.runs import fresh_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

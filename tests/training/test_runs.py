@@ -14,7 +14,8 @@ from tasks import BrokenRunError, InvalidValueError, UnknownNameError
 from tests.training.tiny import VOCABULARY, tiny_config
 from training import list_runs, load_run, train
 from training.files import write_tensors
-from training.runs import FORMAT, ROOT, checkpoint_path, fresh_model
+from training.run_config import FORMAT, ROOT
+from training.runs import checkpoint_path, fresh_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -21,7 +21,8 @@ from training.files import read_tensors, write_json
 from training.loop import token_losses
 from training.mixture import draw_buckets
 from training.randomness import named_generator
-from training.runs import fresh_model, mixture_of
+from training.run_config import mixture_of
+from training.runs import fresh_model
 from training.train import _kept_steps
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -1,0 +1,79 @@
+"""Finding runs: by path, by name under `runs`, or the newest."""
+
+from pathlib import Path
+
+from tasks import BrokenRunError
+from tasks.errors import unknown_name
+from training.files import read_json
+from training.run_config import ROOT, read_config, run_name
+from training.runs import PARTIAL, STUDY, Run
+
+
+def list_runs(root: Path = ROOT) -> list[str]:
+    """The names of all finished runs and studies under a folder, newest last."""
+    runs = [path.parent for path in root.rglob("config.json")]
+    studies = [path.parent for path in root.rglob(STUDY) if (path.parent / "auxiliary" / "config.json").is_file()]
+    whole = [path for path in runs + studies if not any(part.endswith(PARTIAL) for part in path.parts)]
+    return [run_name(path, root) for path in sorted(whole, key=lambda path: (_finished_at(path), path.name))]
+
+
+def _finished_at(folder: Path) -> int:
+    """When a run, or a study's main run, was finished: `environment.json` is written last."""
+    run = folder / "auxiliary" if (folder / STUDY).is_file() else folder
+    last = run / "environment.json"
+    return (last if last.is_file() else run).stat().st_mtime_ns
+
+
+def load_run(name: str | Path | None = None, *, root: Path = ROOT) -> Run:
+    """Reads a run.
+
+    Args:
+        name: A folder, or a name under `root`; None is the newest. A study's folder stands for its run `auxiliary`.
+        root: Where runs are kept.
+
+    Raises:
+        UnknownNameError: No such run.
+        BrokenRunError: The run is unfinished, damaged, or written by a newer version.
+    """
+    folder = _newest(root) if name is None else _named(name, root)
+    if (folder / STUDY).is_file():
+        folder = folder / "auxiliary"
+        if not folder.is_dir():
+            raise _unfinished(run_name(folder, root))
+    return Run(folder, read_config(read_json(folder / "config.json"), folder))
+
+
+def _newest(root: Path) -> Path:
+    names = list_runs(root)
+    if not names:
+        raise BrokenRunError(f"there is no run under {str(root)!r}; 'interp demo' or 'interp train' makes one")
+    top = [run for run in names if (root / run / STUDY).is_file()] or names
+    return root / (names[-1] if names[-1].partition("/")[0] not in top else names[-1].partition("/")[0])
+
+
+def _named(name: str | Path, root: Path) -> Path:
+    places = (Path(name), root / name)
+    try:
+        for folder in places:
+            if folder.name.endswith(PARTIAL) and folder.is_dir():
+                raise _unfinished(str(name))
+            if (folder / "config.json").is_file() or (folder / STUDY).is_file():
+                return folder
+        for folder in places:
+            if folder.name and folder.with_name(folder.name + PARTIAL).is_dir():
+                raise _unfinished(str(name))
+            if folder.is_dir():
+                raise BrokenRunError(f"{str(folder)!r} holds no run: config.json is missing; {_listing(root)}")
+    except OSError as error:
+        raise BrokenRunError(f"run {str(name)!r} cannot be read: {error.strerror or error}; {_listing(root)}") from None
+    raise unknown_name("run", str(name), list_runs(root), listing=_listing(root))
+
+
+def _unfinished(name: str) -> BrokenRunError:
+    return BrokenRunError(f"run {name!r} is not finished; start the command that trains it once more, and it goes on")
+
+
+def _listing(root: Path) -> str:
+    names = list_runs(root)
+    shown = ", ".join(names[-5:]) if names else "no run at all; 'interp demo' makes one"
+    return f"{str(root)!r} has {shown}"
