@@ -32,11 +32,12 @@ class Successor(QueryTask):
 
     def prompts(self, lengths: Int[Tensor, " batch"], *, generator: Generator) -> Ragged:
         sequences = self.drawn(lengths, generator=generator)
-        while len(same := _constant(sequences, lengths).nonzero()[:, 0]):
-            sequences = Ragged(sequences, lengths).put(same, self._again(lengths[same], generator)).values
-        counted = Ragged(sequences, lengths).counted
-        largest = torch.where(counted, sequences, -1).amax(dim=1, keepdim=True)
-        place = pick(counted & (sequences < largest), generator=generator)
+        smaller = _below_the_largest(sequences, lengths)
+        while len(same := (~smaller.any(dim=1)).nonzero()[:, 0]):  # all elements are the same: drawn anew
+            again = self.drawn(lengths[same], generator=generator)
+            sequences[same, : again.shape[1]] = again
+            smaller[same] = _below_the_largest(sequences[same], lengths[same])
+        place = pick(smaller, generator=generator)
         return self.with_tail(sequences, lengths, SEPARATOR, sequences.gather(1, place), END)
 
     def answers(self, prompts: Ragged) -> Ragged:
@@ -78,10 +79,10 @@ class Successor(QueryTask):
             )
         return f"[{min(larger)}]"
 
-    def _again(self, lengths: Int[Tensor, " batch"], generator: Generator) -> Ragged:
-        return Ragged(self.drawn(lengths, generator=generator), lengths)
 
-
-def _constant(sequences: Int[Tensor, "batch pos"], lengths: Int[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
-    """Whether all elements of a row are the same."""
-    return ((sequences == sequences[:, :1]) | ~Ragged(sequences, lengths).counted).all(dim=1)
+def _below_the_largest(
+    sequences: Int[Tensor, "batch pos"], lengths: Int[Tensor, " batch"]
+) -> Bool[Tensor, "batch pos"]:
+    """Which elements of each row are smaller than its largest."""
+    counted = Ragged(sequences, lengths).counted
+    return counted & (sequences < torch.where(counted, sequences, -1).amax(dim=1, keepdim=True))
