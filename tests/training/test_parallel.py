@@ -80,12 +80,13 @@ def test_a_worker_ended_from_outside_is_told_in_one_line(tmp_path: Path) -> None
 
 
 PARENT = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from tests.training.test_parallel import LONG, jobs
 from training.parallel import train_many
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background it is ignored
     names = {"a": LONG, "b": LONG}
     train_many(
         jobs(Path(sys.argv[1]), names), workers=2,

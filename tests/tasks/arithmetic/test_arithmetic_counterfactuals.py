@@ -13,6 +13,7 @@ import torch
 from tasks import InvalidValueError, Pair, UnknownNameError
 from tasks.arithmetic import CarryOnly, CopyFirst, MultiplyCot, NoCarry, ReverseAdd, ReverseSubtract
 from tasks.arithmetic.operands import OperandTask
+from tests.tasks.prompts import accepts
 
 ADDITIONS = [ReverseAdd(), NoCarry(), CarryOnly(), CopyFirst()]
 KINDS: list[tuple[OperandTask, str]] = [
@@ -265,14 +266,6 @@ def test_a_product_with_zero_gets_a_longer_answer(prompt: str, digits: int) -> N
         assert written == task.solve(changed)
         assert re.fullmatch(rf"{re.escape(f'{task.marker}{prompt}{answer}')}(\[EOS\])+", task.vocabulary.decode(clean))
     assert set(pair.changed.nonzero()[:, 1].tolist()) == {behind + 1}
-
-
-def accepts(task: OperandTask, prompt: str) -> bool:
-    try:
-        task.solve(prompt)
-    except InvalidValueError:
-        return False
-    return True
 
 
 def test_longer_operand_keeps_its_leading_digit() -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from tasks import InvalidValueError
 from tasks.sorting import Count, Fill, Min, NumberTask, Sort, Successor
+from tests.tasks.prompts import accepts
 
 SMALL: list[NumberTask] = [
     Sort(3),
@@ -69,14 +69,6 @@ def test_prompt_space_counts_what_solve_accepts(task: NumberTask, length: int) -
     expected = set() if length < task.min_length else set(law(task, length))
     assert accepted == expected
     assert length < task.min_length or task.prompt_space(length) == len(accepted)
-
-
-def accepts(task: NumberTask, prompt: str) -> bool:
-    try:
-        task.solve(prompt)
-    except InvalidValueError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("task", SMALL, ids=repr)

@@ -10,6 +10,7 @@ import torch
 from tasks import InvalidValueError, Vocabulary
 from tasks.pair import Pair
 from tasks.sorting import Count, Fill, Min, NumberTask, Sort, Successor
+from tests.tasks.prompts import accepts
 
 ALL = [
     Sort(),
@@ -94,14 +95,6 @@ def possible_prompts(task: NumberTask, length: int) -> list[str]:
     elif isinstance(task, Fill):
         tails = ["," + "".join(row) for row in itertools.product(["_", *numbers], repeat=length)]
     return [prompt for head in heads for tail in tails if accepts(task, prompt := f"{head}{tail}=")]
-
-
-def accepts(task: NumberTask, prompt: str) -> bool:
-    try:
-        task.solve(prompt)
-    except InvalidValueError:
-        return False
-    return True
 
 
 def least_distances(task: NumberTask, prompts: list[str]) -> list[int]:
