@@ -1,4 +1,4 @@
-"""The search for counterfactual prompts: the smallest change that alters the answer and keeps the prompt's length."""
+"""The search for counterfactual prompts: a small change that alters the answer and keeps the prompt's length."""
 
 import itertools
 from typing import Literal, Protocol, get_args, runtime_checkable
@@ -46,8 +46,8 @@ def find_counterfactuals(
 ) -> tuple[Ragged, Int[Tensor, " unfound"]]:
     """A changed prompt for each prompt, and the numbers of those that none was found for.
 
-    One replacement is tried before two, and answers as long as the original's before shorter ones and longer ones. Of
-    the candidates that will do, one with the fewest changed symbols is taken.
+    Answers as long as the original's are tried first, then shorter ones, then longer ones; within each, one replacement
+    before two. Of the candidates that will do, one with the fewest changed symbols is taken.
     """
     found = Ragged(prompts.values.clone(), prompts.lengths.clone())
     left = torch.arange(len(prompts.lengths), device=prompts.lengths.device)

@@ -67,7 +67,7 @@ class Task(ABC):
 
     @abstractmethod
     def prompts(self, lengths: Int[Tensor, " batch"], *, generator: Generator) -> Ragged:
-        """Draws one prompt per requested length, as numbers into `symbols`."""
+        """Draws one prompt per requested length, of which there is at least one, as numbers into `symbols`."""
 
     @abstractmethod
     def answers(self, prompts: Ragged) -> Ragged:

@@ -12,6 +12,9 @@ from tasks.ragged import Ragged, last_of
 
 Digits = Int[Tensor, "batch digit"]
 
+DIGITS = tuple("0123456789")
+"""The symbols of digits, each at its value's place."""
+
 
 def draw_numbers(lengths: Int[Tensor, " batch"], *, width: int, generator: Generator) -> Digits:
     """Numbers of given lengths, uniform over those of that length; 0 behind the most significant digit.

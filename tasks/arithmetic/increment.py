@@ -13,13 +13,11 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Generator, Tensor
 
-from tasks.arithmetic.digits import add, count_numbers, draw_numbers, significant
+from tasks.arithmetic.digits import DIGITS, add, count_numbers, draw_numbers, significant
 from tasks.errors import InvalidValueError
 from tasks.frame import END
 from tasks.ragged import Ragged, values_at
 from tasks.task import Task
-
-_DIGITS = "0123456789"
 
 DigitOrder = Literal["plain", "reversed"]
 """`plain`: most significant digit first; `reversed`: least significant first, as in Extrapolation by Association."""
@@ -34,14 +32,14 @@ class DigitTask(Task):
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        return (*_DIGITS, END)
+        return (*DIGITS, END)
 
     @property
     def replaceable(self) -> tuple[str, ...]:
-        return tuple(_DIGITS)
+        return DIGITS
 
     def prompts(self, lengths: Int[Tensor, " batch"], *, generator: Generator) -> Ragged:
-        width = int(lengths.max()) + 1 if len(lengths) else 2
+        width = int(lengths.max()) + 1
         digits = self.turned(draw_numbers(lengths, width=width, generator=generator), lengths)
         places = torch.arange(width, device=lengths.device)
         return Ragged(torch.where(places == lengths[:, None], self.symbols.index(END), digits), lengths + 1)

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Generator, Tensor
 
-from tasks.arithmetic.digits import add, count_numbers, significant, times_digit
-from tasks.arithmetic.operands import DIGITS, Operands, OperandTask
+from tasks.arithmetic.digits import DIGITS, add, count_numbers, significant, times_digit
+from tasks.arithmetic.operands import Operands, OperandTask
 from tasks.errors import InvalidValueError
 from tasks.ragged import Ragged, concatenate
 
@@ -83,7 +83,7 @@ class MultiplyCot(OperandTask):
 
     def answers(self, prompts: Ragged) -> Ragged:
         numbers = _wide(self.read(prompts), self.digits)
-        plus, equals = (self._sign(sign, numbers.first_length) for sign in ("+", "="))
+        plus, equals = (self.column(sign, like=numbers.first_length) for sign in ("+", "="))
         pieces, product = [], torch.zeros_like(numbers.first)
         for place in range(self.digits):
             there = (place < numbers.second_length).long()
@@ -113,10 +113,6 @@ class MultiplyCot(OperandTask):
         own = torch.tensor([int(digit) for digit in str(self.fixed)[::-1]], device=prompts.values.device)
         places = numbers.first_length[:, None] + 1 + torch.arange(self.digits, device=own.device)
         return Ragged(prompts.values.scatter(1, places, own.expand(len(places), -1)), prompts.lengths)
-
-    def _sign(self, sign: str, like: Tensor) -> Ragged:
-        number = self.symbols.index(sign)
-        return Ragged(torch.full((len(like), 1), number, device=like.device), torch.ones_like(like))
 
 
 def _wide(numbers: Operands, digits: int) -> Operands:

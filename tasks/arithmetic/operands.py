@@ -12,12 +12,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Generator, Tensor
 
-from tasks.arithmetic.digits import Digits, count_numbers, draw_numbers
+from tasks.arithmetic.digits import DIGITS, Digits, count_numbers, draw_numbers
 from tasks.errors import InvalidValueError
-from tasks.ragged import Ragged, concatenate
+from tasks.ragged import Ragged, concatenate, values_at
 from tasks.task import Task
-
-DIGITS = tuple("0123456789")
 
 SHARED = 0.75
 """Share of the replacements in counterfactuals that fall on places of which both operands have a digit."""
@@ -86,8 +84,7 @@ class OperandTask(Task):
         places = torch.arange(width, device=first_length.device)
 
         def number(start: Tensor, length: Tensor) -> Tensor:
-            at = (start[:, None] + places).clamp(max=prompts.values.shape[1] - 1)
-            return torch.where(places < length[:, None], prompts.values.gather(1, at), 0)
+            return torch.where(places < length[:, None], values_at(prompts.values, start[:, None] + places), 0)
 
         return Operands(
             first=number(torch.zeros_like(first_length), first_length),
@@ -95,6 +92,11 @@ class OperandTask(Task):
             first_length=first_length,
             second_length=second_length,
         )
+
+    def column(self, symbol: str, *, like: Int[Tensor, " batch"]) -> Ragged:
+        """One symbol in each row, for as many rows as another tensor has."""
+        number = self.symbols.index(symbol)
+        return Ragged(torch.full((len(like), 1), number, device=like.device), torch.ones_like(like))
 
     def vary(self, prompts: Ragged, *, generator: Generator) -> Ragged:
         """Each prompt with one digit replaced by another: mostly one of a place that both operands have.
@@ -123,15 +125,11 @@ class OperandTask(Task):
 
     def _write(self, first: Tensor, second: Tensor, generator: Generator) -> Ragged:
         width = max(int(first.max()), int(second.max()))
-
-        def symbol(text: str) -> Ragged:
-            number = self.symbols.index(text)
-            return Ragged(torch.full((len(first), 1), number, device=first.device), torch.ones_like(first))
-
         numbers = [
             Ragged(draw_numbers(lengths, width=width, generator=generator), lengths) for lengths in (first, second)
         ]
-        return concatenate([numbers[0], symbol(self.sign), numbers[1], symbol("=")])
+        sign, equals = (self.column(symbol, like=first) for symbol in (self.sign, "="))
+        return concatenate([numbers[0], sign, numbers[1], equals])
 
     def _numbers(self, prompt: str) -> tuple[str, str]:
         """The operands as a prompt writes them, checked, for `solve`."""
@@ -148,5 +146,5 @@ class OperandTask(Task):
 
 
 def _no_leading_zero(number: Digits, length: Int[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
-    first = number.gather(1, (length - 1).clamp(min=0)[:, None])[:, 0]
+    first = values_at(number, length[:, None] - 1)[:, 0]
     return (first > 0) | (length == 1)

@@ -65,7 +65,7 @@ def write_mazes(grid: Grid, trees: Trees, sizes: Int[Tensor, " batch"], *, gener
         sizes: The number of nodes of each tree, 2 or more.
         generator: The only source of randomness.
     """
-    longest = int(sizes.max()) if len(sizes) else 2
+    longest = int(sizes.max())
     keys = torch.rand(trees.kept.shape, generator=generator, device=sizes.device, dtype=torch.float64)
     nodes = torch.where(trees.kept, keys, 2.0).argsort(dim=1)[:, :longest]
     query = _query(nodes, sizes, generator=generator)

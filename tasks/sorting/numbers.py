@@ -94,7 +94,7 @@ class NumberTask(Task):
 
     def drawn(self, lengths: Int[Tensor, " batch"], *, generator: Generator) -> Int[Tensor, "batch pos"]:
         """Random sequences as wide as the longest; every first part of a row is as uniform as the whole row."""
-        width = int(lengths.max()) if len(lengths) else 1
+        width = int(lengths.max())
         if self.elements == "distinct":
             return _distinct(len(lengths), width, numbers=self.numbers, generator=generator)
         return torch.randint(self.numbers, (len(lengths), width), generator=generator, device=generator.device)

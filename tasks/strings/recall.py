@@ -25,6 +25,33 @@ COMMA = ","
 
 
 @dataclass(frozen=True)
+class Recall:
+    """Prompts taken apart.
+
+    Attributes:
+        word: The strings.
+        query: How many letters a query has.
+        count: How many queries there are.
+        starts: Where each query occurs first in the string; beyond `count`, any place.
+    """
+
+    word: Ragged
+    query: Int[Tensor, "batch 1"]
+    count: Int[Tensor, " batch"]
+    starts: Int[Tensor, "batch query"]
+
+    @property
+    def asked(self) -> Bool[Tensor, "batch query"]:
+        """Which of the numbers of queries each prompt has."""
+        return torch.arange(self.starts.shape[1], device=self.count.device) < self.count[:, None]
+
+    @property
+    def answers(self) -> Ragged:
+        """The letter behind each query's first occurrence."""
+        return Ragged(values_at(self.word.values, self.starts + self.query), self.count)
+
+
+@dataclass(frozen=True)
 class Mqar(StringTask):
     """What follows each query in the string, where the query occurs first: `qWerT=We,qW` -> `re`.
 
@@ -68,20 +95,31 @@ class Mqar(StringTask):
         return self._with_queries(written, word, starts, first.sum(dim=1).clamp(max=self.queries))
 
     def answers(self, prompts: Ragged) -> Ragged:
-        word, count = self._word_of(prompts), self._count(prompts)
-        follows = self._found(prompts) + self._query_length(word.lengths)[:, None]
-        return Ragged(word.values.gather(1, follows.clamp(max=word.values.shape[1] - 1)), count)
+        return self.read(prompts).answers
 
     def layout(self, prompts: Ragged) -> Layout:
-        word = self._word_of(prompts)
-        query, count = self._query_length(word.lengths)[:, None], self._count(prompts)
+        recall = self.read(prompts)
+        word, query = recall.word, recall.query
         places = torch.arange(self.queries * (self.query + 2), device=query.device)
         number, within = places // (query + 2), places % (query + 2)
         given = values_at(prompts.values, word.lengths[:, None] + 1 + number * (query + 1) + within)
-        answers = values_at(self.answers(prompts).values, number)
+        answers = values_at(recall.answers.values, number)
         body = torch.where(within < query, given, torch.where(within == query, answers, self._comma))
-        lengths = count * (query[:, 0] + 2) - 1
+        lengths = recall.count * (query[:, 0] + 2) - 1
         return Layout(Ragged(prompts.values, word.lengths + 1), Ragged(body, lengths), within == query)
+
+    def read(self, prompts: Ragged) -> Recall:
+        """The strings and queries of prompts."""
+        lengths = (prompts.values == self.symbols.index(END)).int().argmax(dim=1)
+        word = Ragged(prompts.values[:, : int(lengths.max())], lengths)
+        query = self._query_length(lengths)[:, None]
+        begins = lengths[:, None] + 1 + torch.arange(self.queries, device=query.device) * (query + 1)
+        codes = values_at(prompts.values, begins)
+        for offset in range(1, self.query):
+            weight = torch.where(offset < query, len(self.letters) ** offset, 0)
+            codes = codes + values_at(prompts.values, begins + offset) * weight
+        starts = (self._substrings(word)[:, None] == codes[:, :, None]).int().argmax(dim=2)
+        return Recall(word, query, (prompts.lengths - lengths) // (query[:, 0] + 1), starts)
 
     def unlayout(self, prompt: Ragged, body: Ragged) -> Ragged:
         length = prompt.lengths[:, None] - 1
@@ -100,10 +138,10 @@ class Mqar(StringTask):
         The place lies in a query, where that occurs first, or directly behind: no other letter says what is answered.
         Half of the replacements are behind a query and in none, where they alter one answer and no query.
         """
-        word, starts, count = self._word_of(prompts), self._found(prompts), self._count(prompts)
-        query, device = self._query_length(word.lengths)[:, None], prompts.values.device
+        recall = self.read(prompts)
+        word, starts, query, device = recall.word, recall.starts, recall.query, prompts.values.device
         behind = torch.rand(query.shape, generator=generator, device=device) < 0.5
-        allowed = torch.where(behind, self._alone(prompts), self._asked(prompts))
+        allowed = torch.where(behind, self._alone(recall), recall.asked)
         weights = torch.rand(starts.shape, generator=generator, device=device)
         number = torch.where(allowed, weights, -1.0).argmax(dim=1, keepdim=True)
         offset = (torch.rand(query.shape, generator=generator, device=device) * (query + 1)).long()
@@ -112,13 +150,14 @@ class Mqar(StringTask):
         new = (word.values.gather(1, place) + step) % len(self.letters)
         changed = Ragged(word.values.scatter(1, place, new), word.lengths)
         written = Ragged(prompts.values.scatter(1, place, new), prompts.lengths)
-        again = self._with_queries(written, changed, starts, count)
+        again = self._with_queries(written, changed, starts, recall.count)
         missing = prompts.values.shape[1] - again.values.shape[1]
         return Ragged(torch.nn.functional.pad(again.values, (0, missing)), prompts.lengths)
 
     def keeps(self, prompts: Ragged, changed: Ragged, *, change: str) -> Bool[Tensor, " batch"]:
         """Whether each query still occurs first where it did; so different queries stay different."""
-        return (~self._asked(prompts) | (self._found(prompts) == self._found(changed))).all(dim=1)
+        recall = self.read(prompts)
+        return (~recall.asked | (recall.starts == self.read(changed).starts)).all(dim=1)
 
     def solve(self, prompt: str) -> str:
         word, equals, asked = prompt.partition("=")
@@ -152,24 +191,9 @@ class Mqar(StringTask):
     def _query_length(self, lengths: Tensor) -> Tensor:
         return (lengths - 1).clamp(max=self.query)
 
-    def _word_of(self, prompts: Ragged) -> Ragged:
-        """The string of each prompt."""
-        lengths = (prompts.values == self.symbols.index(END)).int().argmax(dim=1)
-        return Ragged(prompts.values[:, : int(lengths.max())], lengths)
-
-    def _count(self, prompts: Ragged) -> Int[Tensor, " batch"]:
-        """How many queries each prompt has."""
-        lengths = self._word_of(prompts).lengths
-        return (prompts.lengths - lengths) // (self._query_length(lengths) + 1)
-
-    def _asked(self, prompts: Ragged) -> Bool[Tensor, "batch query"]:
-        """Which of the numbers of queries each prompt has."""
-        return torch.arange(self.queries, device=prompts.values.device) < self._count(prompts)[:, None]
-
-    def _alone(self, prompts: Ragged) -> Bool[Tensor, "batch query"]:
+    def _alone(self, recall: Recall) -> Bool[Tensor, "batch query"]:
         """Which queries are followed by a letter that is in no query, where these occur first; the last one always."""
-        word, starts, asked = self._word_of(prompts), self._found(prompts), self._asked(prompts)
-        query = self._query_length(word.lengths)[:, None]
+        word, starts, asked, query = recall.word, recall.starts, recall.asked, recall.query
         letters = torch.arange(self.query, device=query.device).expand(len(query), -1).minimum(query - 1)
         inside = torch.where(asked, starts, starts[:, :1])[:, :, None] + letters[:, None]
         covered = torch.zeros_like(word.values).scatter(1, inside.flatten(1), 1)
@@ -191,18 +215,6 @@ class Mqar(StringTask):
         new = torch.ones_like(codes, dtype=torch.bool)
         new[:, 1:] = codes[:, 1:] != codes[:, :-1]
         return torch.zeros_like(new).scatter(1, order, new & (codes >= 0))
-
-    def _found(self, prompts: Ragged) -> Int[Tensor, "batch query"]:
-        """Where each query occurs first."""
-        word = self._word_of(prompts)
-        query = self._query_length(word.lengths)[:, None]
-        number = torch.arange(self.queries, device=query.device)
-        begins = word.lengths[:, None] + 1 + number * (query + 1)
-        codes = values_at(prompts.values, begins)
-        for offset in range(1, self.query):
-            weight = torch.where(offset < query, len(self.letters) ** offset, 0)
-            codes = codes + values_at(prompts.values, begins + offset) * weight
-        return (self._substrings(word)[:, None] == codes[:, :, None]).int().argmax(dim=2)
 
     def _with_queries(self, written: Ragged, word: Ragged, starts: Tensor, count: Tensor) -> Ragged:
         """`word=` and the substrings that begin at the given places, with commas between them."""
