@@ -285,7 +285,7 @@ class Study:
 
     def _settings(self, run: Run) -> dict[str, object]:
         environment = read_json(run.path / "environment.json")
-        sections = {name: getattr(run.config, name).model_dump(mode="json") for name in ("model", "optimizer")}
+        sections = {name: getattr(run.config, name).model_dump(mode="json") for name in ("model", "train")}
         shape = {f"{name}.{key}": value for name, values in sections.items() for key, value in values.items()}
         measured = {"test examples per length": self.n, "examples per ablation map": self.n // 2, "seed": self.seed}
         versions = {name: environment.get(name, "unknown") for name in ("python", "torch", "transformer-lens")}

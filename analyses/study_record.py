@@ -7,7 +7,7 @@ from tasks import BrokenRunError, InterpError
 from tasks.frame import Marking
 from training.config import Config
 from training.files import read_json
-from training.run_config import FORMAT
+from training.run_config import FORMAT, sections_of
 from training.runs import STUDY
 
 
@@ -38,7 +38,7 @@ class StudyRecord(Config):
     auxiliary_length: int
     marking: Marking = "start"
     preset: str
-    sections: dict[Literal["model", "optimizer", "measure"], dict[str, Any]]
+    sections: dict[Literal["model", "train", "measure"], dict[str, Any]]
     seed: int
     n: int
     shared: int = 3
@@ -76,6 +76,9 @@ def read_record(folder: Path) -> StudyRecord:
             f"{str(folder)!r} was written by a newer version (format {written}, this one reads up to {FORMAT}); "
             "upgrade, or run the study again"
         )
+    sections = values.get("sections")
+    if isinstance(written, int) and isinstance(sections, dict):
+        values |= {"sections": sections_of(sections, written=written), "format": FORMAT}
     try:
         return StudyRecord.read(values)
     except InterpError as error:

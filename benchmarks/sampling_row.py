@@ -126,11 +126,11 @@ def step_share(group: str, *, seconds: float) -> Spread:
     chosen = get_group(group)
     members = (chosen.main, *chosen.auxiliaries)
     training = Training(_config(members, chosen.vocabulary.tokens))
-    mixture, optimizer = training.mixture, training.config.optimizer
+    mixture, settings = training.mixture, training.config.train
 
     def draw(step: int) -> object:
         generator = named_generator(0, "train", step)
-        return draw_buckets(mixture, n=optimizer.batch_size, buckets=optimizer.buckets, generator=generator)
+        return draw_buckets(mixture, n=settings.batch_size, buckets=settings.buckets, generator=generator)
 
     rounds = run_rounds([Contender("step", training.step), Contender("draw", draw)], seconds=seconds)
     return rounds.ratio("step", over="draw")
@@ -167,5 +167,5 @@ def _config(members: tuple[Member, ...], vocabulary: tuple[str, ...]) -> TrainCo
         mixture=tuple(MemberConfig.of(member) for member in members),
         vocabulary=vocabulary,
         model=ModelConfig.read({**sizes, "d_vocab": len(vocabulary)}),
-        optimizer=OptimizerConfig(steps=10_000, batch_size=64),
+        train=OptimizerConfig(steps=10_000, batch_size=64),
     )

@@ -59,7 +59,7 @@ class Shape:
             mixture=tuple(MemberConfig.of(member) for member in TASKS),
             vocabulary=vocabulary.tokens,
             model=ModelConfig.read({**shape, "d_vocab": len(vocabulary), "initializer_range": initializer_range}),
-            optimizer=OptimizerConfig(steps=10_000, batch_size=self.batch_size),
+            train=OptimizerConfig(steps=10_000, batch_size=self.batch_size),
         )
 
     def model(self, *, initializer_range: float = 0.02) -> HookedTransformer:

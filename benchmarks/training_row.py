@@ -38,7 +38,7 @@ def compare_training(shape: Shape, *, seconds: float) -> Comparison:
         per_unit={"examples": float(shape.batch_size), "scored tokens": scored, "tokens": read},
         flops=flops,
         peaks={name: peak_bytes(lambda step=step: step(0)) for name, step in steps.items()},
-        detail=f"batch {shape.batch_size}, {config.optimizer.buckets} buckets",
+        detail=f"batch {shape.batch_size}, {config.train.buckets} buckets",
     )
 
 
@@ -63,11 +63,11 @@ def padded_loop(model: nn.Module, config: TrainConfig) -> Callable[[int], Tensor
     decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
     groups = [
-        {"params": decayed, "weight_decay": config.optimizer.weight_decay},
+        {"params": decayed, "weight_decay": config.train.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    betas = (config.optimizer.beta1, config.optimizer.beta2)
-    optimizer = torch.optim.AdamW(groups, lr=config.optimizer.learning_rate, betas=betas, eps=1e-12, fused=True)
+    betas = (config.train.beta1, config.train.beta2)
+    optimizer = torch.optim.AdamW(groups, lr=config.train.learning_rate, betas=betas, eps=1e-12, fused=True)
 
     def step(number: int) -> Tensor:
         batch = padded_batch(config, number)
@@ -76,9 +76,9 @@ def padded_loop(model: nn.Module, config: TrainConfig) -> Callable[[int], Tensor
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.clip)
+        nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(number, config.optimizer)
+            group["lr"] = learning_rate(number, config.train)
         optimizer.step()
         return loss.detach()
 
@@ -88,7 +88,7 @@ def padded_loop(model: nn.Module, config: TrainConfig) -> Callable[[int], Tensor
 def padded_batch(config: TrainConfig, step: int) -> Batch:
     """The examples of our training step of that number, in one block padded to the longest."""
     generator = named_generator(config.seed, "train", step)
-    return draw_buckets(TASKS, n=config.optimizer.batch_size, buckets=1, generator=generator)[0].batch
+    return draw_buckets(TASKS, n=config.train.batch_size, buckets=1, generator=generator)[0].batch
 
 
 def _work(config: TrainConfig, *, steps: int) -> tuple[float, float, float]:

@@ -178,5 +178,5 @@ def test_bench_of_sampling_has_every_task_and_group(
 
 def test_the_mixture_s_lengths_are_those_of_the_title() -> None:
     assert [member.max_length for member in TASKS] == [16, 32]
-    assert TINY.config().optimizer == OptimizerConfig(steps=10_000, batch_size=6)
+    assert TINY.config().train == OptimizerConfig(steps=10_000, batch_size=6)
     assert dataclasses.asdict(TINY)["d_model"] == 8

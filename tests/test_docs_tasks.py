@@ -152,7 +152,7 @@ def test_own_task_is_written_checked_and_trained_as_its_page_says(
     shown, train, *others = commands(text)
     assert run(shown) == 0
     assert "tokens          [rotate]" in capsys.readouterr().out
-    tiny = ["optimizer.steps=2", "optimizer.batch_size=4", "measure.n=4", "measure.checkpoints=1", "model.n_layers=2"]
+    tiny = ["train.steps=2", "train.batch_size=4", "measure.n=4", "measure.checkpoints=1", "model.n_layers=2"]
     assert run([*train, "--set", *tiny]) == 0
     for command in others:
         assert run([*command, *(["--n", "4"] if command[0] != "tasks" else [])]) == 0, command

@@ -256,7 +256,7 @@ class TrainConfig(Config):
         mixture: The tasks; each example's task is drawn uniformly.
         vocabulary: Every token of the model, at least those that the tasks need.
         model: The model's shape.
-        optimizer: How the weights are fitted.
+        train: How the weights are fitted.
         measure: What is kept and measured on the way.
         seed: Seeds the initial weights, the training stream and the test stream, each separately.
     """
@@ -264,7 +264,7 @@ class TrainConfig(Config):
     mixture: tuple[MemberConfig, ...] = Field(min_length=1)
     vocabulary: tuple[str, ...]
     model: ModelConfig
-    optimizer: OptimizerConfig
+    train: OptimizerConfig
     measure: MeasureConfig = MeasureConfig()
     seed: Natural = 0
 
@@ -275,8 +275,8 @@ class TrainConfig(Config):
                 f"d_vocab {self.model.d_vocab} differs from the vocabulary's {len(self.vocabulary)} tokens"
             )
         chosen = self.measure.checkpoints
-        if isinstance(chosen, tuple) and max(chosen, default=0) > self.optimizer.steps:
-            raise ValueError(f"checkpoint {max(chosen)} lies beyond the last step, {self.optimizer.steps}")
+        if isinstance(chosen, tuple) and max(chosen, default=0) > self.train.steps:
+            raise ValueError(f"checkpoint {max(chosen)} lies beyond the last step, {self.train.steps}")
         if self.model.task_heads not in (1, len(self.mixture)):
             raise ValueError(
                 f"task_heads {self.model.task_heads} with {len(self.mixture)} tasks; "

@@ -32,8 +32,8 @@ class Training:
         self.config = config
         self.mixture = mixture_of(config)
         self.model = fresh_model(config)
-        self.optimizer = make_optimizer(self.model, config.optimizer)
-        self.averaged = AveragedWeights.of(self.model, decay=config.optimizer.average)
+        self.optimizer = make_optimizer(self.model, config.train)
+        self.averaged = AveragedWeights.of(self.model, decay=config.train.average)
         self.done = 0
 
     def step(self, step: int) -> tuple[Tensor, Tensor]:
@@ -46,7 +46,7 @@ class Training:
             For each task the summed loss (nats) and the number of scored tokens [task, 2]; and the gradient's norm
             before clipping.
         """
-        optimizer = self.config.optimizer
+        optimizer = self.config.train
         generator = named_generator(self.config.seed, "train", step)
         buckets = draw_buckets(
             self.mixture,

@@ -77,7 +77,7 @@ def _finished(name: str, job: tuple[TrainConfig, Path], on_progress: Callable[[s
     if not path.is_dir():
         return False
     train(config, path)
-    on_progress(name, Progress(config.optimizer.steps, config.optimizer.steps, float("nan")))
+    on_progress(name, Progress(config.train.steps, config.train.steps, float("nan")))
     return True
 
 

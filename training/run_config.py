@@ -8,7 +8,7 @@ from tasks.own import is_file
 from training.config import MemberConfig, TrainConfig
 from training.files import AGAIN
 
-FORMAT = 1
+FORMAT = 2
 """The layout of a run folder; a folder with a higher number was written by a newer version."""
 
 ROOT = Path("runs")
@@ -19,6 +19,11 @@ def mixture_of(config: TrainConfig) -> tuple[Member, ...]:
     """The tasks of a configuration, bound to its vocabulary."""
     vocabulary = Vocabulary(config.vocabulary)
     return tuple(member.member(vocabulary) for member in config.mixture)
+
+
+def sections_of(values: dict[str, Any], *, written: int) -> dict[str, Any]:
+    """The sections of a configuration in today's names; in format 1 the section `train` was called `optimizer`."""
+    return {"train" if written < 2 and name == "optimizer" else name: section for name, section in values.items()}
 
 
 def read_config(values: dict[str, Any], folder: Path) -> TrainConfig:
@@ -38,7 +43,7 @@ def read_config(values: dict[str, Any], folder: Path) -> TrainConfig:
             "upgrade, or train it again"
         )
     try:
-        config = TrainConfig.read(values["config"])
+        config = TrainConfig.read(sections_of(values["config"], written=values["format"]))
     except InterpError as error:
         raise BrokenRunError(f"{where}: config.json is not that of a run ({error}); {AGAIN}") from None
     config = _with_own_tasks(config, folder)

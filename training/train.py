@@ -112,7 +112,7 @@ class _Kept:
             self._resume()
 
     def go(self, on_step: Callable[[Progress], object]) -> None:
-        steps = self.config.optimizer.steps
+        steps = self.config.train.steps
         kept = _kept_steps(steps, self.config.measure)
         while self.training.done < steps:
             losses, norm = self.training.step(self.training.done)
@@ -126,11 +126,11 @@ class _Kept:
             on_step(Progress(done, steps, float(total)))
 
     def _diverged(self, last: int | None) -> InvalidValueError:
-        optimizer = self.config.optimizer
+        settings = self.config.train
         kept = "" if last is None else f", and choose another name: step {last} is kept in {str(self.folder)!r}"
         return InvalidValueError(
-            f"the loss is no longer a number at step {self.training.done}; lower optimizer.learning_rate "
-            f"({optimizer.learning_rate}) or optimizer.clip ({optimizer.clip}){kept}"
+            f"the loss is no longer a number at step {self.training.done}; lower train.learning_rate "
+            f"({settings.learning_rate}) or train.clip ({settings.clip}){kept}"
         )
 
     def _keep(self, norm: Tensor) -> None:
@@ -157,7 +157,7 @@ class _Kept:
         self.training.load(weights["raw"])
         table = pd.concat(tables, ignore_index=True)
         table.insert(0, "step", self.training.done)
-        return table.assign(learning_rate=learning_rate(self.training.done - 1, self.config.optimizer))
+        return table.assign(learning_rate=learning_rate(self.training.done - 1, self.config.train))
 
     def _accuracy(self, member: Member, place: int) -> pd.DataFrame:
         measure = self.config.measure

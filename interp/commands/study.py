@@ -20,7 +20,7 @@ def study(
 ) -> None:
     """Train main with auxiliary, main alone and main with control; measure transfer and shared heads; write the page.
 
-    Examples: `interp study copy+shift`, `interp study capitalize_reverse --seed 1 --set optimizer.steps=6000`
+    Examples: `interp study copy+shift`, `interp study capitalize_reverse --seed 1 --set train.steps=6000`
 
     Args:
         group: The group of tasks.

@@ -27,7 +27,7 @@ def train(
     Examples: `interp train small --group copy+shift`, `interp train --main my_file.py:MyTask --auxiliary copy`
 
     Args:
-        preset: A preset's name, or a TOML file with the sections model, optimizer and measure.
+        preset: A preset's name, or a TOML file with the sections model, train and measure.
         group: The group of tasks; copy+shift if neither group nor main is given.
         main: In the place of a group: the main task, by name or as my_file.py:MyTask, with parameters in brackets if
             wanted, 'shift(alphabet=12)'; longest length 10 unless --main-length says otherwise.

@@ -16,7 +16,7 @@ PRESET = Preset(
     "tiny",
     {
         "model": {"n_layers": 1, "n_heads": 4, "d_model": 16, "d_mlp": 16},
-        "optimizer": {"steps": 20, "batch_size": 8, "warmup": 2},
+        "train": {"steps": 20, "batch_size": 8, "warmup": 2},
         "measure": {"checkpoints": 2, "lengths": [3, 6], "n": 8},
     },
 )

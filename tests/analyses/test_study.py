@@ -103,10 +103,8 @@ def test_interrupted_study_goes_on_where_it_stopped(tiny_study: Path, tmp_path: 
 
 @pytest.mark.slow
 def test_error_of_a_worker_is_raised(tmp_path: Path) -> None:
-    wild = replace(STUDY, preset=PRESET.override(["optimizer.learning_rate=1e30", "optimizer.clip=1e30"]))
-    with pytest.raises(
-        InvalidValueError, match="^the loss is no longer a number at step [0-9]+; lower optimizer.learn"
-    ):
+    wild = replace(STUDY, preset=PRESET.override(["train.learning_rate=1e30", "train.clip=1e30"]))
+    with pytest.raises(InvalidValueError, match="^the loss is no longer a number at step [0-9]+; lower train.learn"):
         wild.train(tmp_path / "wild", workers=1)
     assert not (tmp_path / "wild" / "control").exists()
 
@@ -167,7 +165,7 @@ def test_training_curves_and_settings(measured: StudyResults) -> None:
     assert list(measured.training.columns) == columns
     assert sorted(measured.training["step"].unique()) == [10, 20]
     assert measured.settings["model.n_heads"] == 4
-    assert measured.settings["optimizer.steps"] == 20
+    assert measured.settings["train.steps"] == 20
     assert measured.settings["examples per ablation map"] == 8
     assert (measured.main, measured.auxiliaries, measured.controls) == ("shift", ("copy",), ("reverse",))
     assert (measured.main_length, measured.transfer_length, measured.auxiliary_length) == (3, 4, 6)
@@ -241,7 +239,7 @@ def test_open_study_makes_the_study_again(tiny_study: Path) -> None:
         (replace(STUDY, n=8), "n is 16 there, 8 here"),
         (replace(STUDY, shared=1), "shared is 3 there, 1 here"),
         (replace(STUDY, overlap=replace(STUDY.overlap, k=2)), "k is 3 there, 2 here"),
-        (replace(STUDY, preset=PRESET.override(["optimizer.steps=30"])), "optimizer.steps is 20 there, 30 here"),
+        (replace(STUDY, preset=PRESET.override(["train.steps=30"])), "train.steps is 20 there, 30 here"),
         (replace(STUDY, group=GROUP.with_lengths(main=2, auxiliary=6)), "main_length is 3 there, 2 here"),
         (replace(STUDY, group=get_group("reverse+shift").with_lengths(main=3, auxiliary=6)),
          "group is copy+shift there, reverse+shift here"),
@@ -264,11 +262,18 @@ def test_folder_of_a_run_is_refused(tiny_study: Path) -> None:
     assert not (folder / "study.json").exists()
 
 
+def test_a_record_of_format_1_is_read_with_its_section_renamed(tmp_path: Path) -> None:
+    values = STUDY.record.model_dump(mode="json")
+    sections = {"optimizer" if name == "train" else name: section for name, section in values["sections"].items()}
+    write_json(tmp_path / "study.json", values | {"format": 1, "sections": sections})
+    assert read_record(tmp_path) == STUDY.record
+
+
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
-        ({"format": 2, "tasks_of_the_future": []},
-         "{folder} was written by a newer version (format 2, this one reads up to 1); upgrade, or run the study again"),
+        ({"format": 3, "tasks_of_the_future": []},
+         "{folder} was written by a newer version (format 3, this one reads up to 2); upgrade, or run the study again"),
         ({"format": "one"},
          ("{file} is not that of a study (config key 'format' = 'one': input should be a valid integer, unable to "
           "parse string as an integer); remove the folder, or run the study again")),
@@ -325,4 +330,4 @@ def test_study_that_cannot_be_measured_is_refused_before_training(
 
 def test_misspelt_key_of_the_preset_is_refused_before_training() -> None:
     with pytest.raises(UnknownNameError, match="^unknown config key 'stepz'; did you mean 'steps'\\? "):
-        Study(GROUP, PRESET.override(["optimizer.stepz=3"]))
+        Study(GROUP, PRESET.override(["train.stepz=3"]))

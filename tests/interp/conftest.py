@@ -16,7 +16,7 @@ n_heads = 2
 d_model = 16
 d_mlp = 16
 
-[optimizer]
+[train]
 steps = 30
 batch_size = 16
 learning_rate = 5e-3

@@ -96,12 +96,12 @@ CASES = [
     (["overlap", "tiny", *SMALL, "--k", "5"], "k = 5 top heads of 4; allowed are 1 to 4"),
     (["overlap", "tiny", *SMALL, "--permutations", "0"], "permutations = 0 is not possible; allowed is 1 or more"),
     # Configuration keys.
-    ([*TRAIN, "--set", "optimizer.stepz=5"], "unknown config key 'stepz'; did you mean 'steps'[?] the keys .*"),
+    ([*TRAIN, "--set", "train.stepz=5"], "unknown config key 'stepz'; did you mean 'steps'[?] the keys .*"),
     ([*STUDY, "--set", "modle.n_heads=2"], "unknown config section 'modle'; did you mean 'model'[?] allowed are .*"),
     ([*TRAIN, "--set", "steps=5"], "setting 'steps=5' is not of the form 'section.key=value', as in '.*'"),
-    ([*TRAIN, "--set", "optimizer.steps=few"], "config key 'steps' = 'few': input should be a valid integer.*"),
-    ([*TRAIN, "--set", "optimizer.steps=0"], "config key 'steps' = 0: input should be greater than or equal to 1"),
-    ([*TRAIN, "--set", "optimizer.beta1=1"], "config key 'beta1' = 1: input should be less than 1"),
+    ([*TRAIN, "--set", "train.steps=few"], "config key 'steps' = 'few': input should be a valid integer.*"),
+    ([*TRAIN, "--set", "train.steps=0"], "config key 'steps' = 0: input should be greater than or equal to 1"),
+    ([*TRAIN, "--set", "train.beta1=1"], "config key 'beta1' = 1: input should be less than 1"),
     ([*TRAIN, "--set", "model.n_heads=3"], "d_model 16 is not divisible by n_heads 3; choose a multiple, .*"),
     ([*TRAIN, "--set", "measure.lengths=[3, 5000]"], BEYOND),
     ([*STUDY, "--set", "measure.lengths=[0]"], ".*lengths.* = 0: input should be greater than or equal to 1"),
@@ -162,11 +162,11 @@ def test_a_loss_that_is_no_number(
     from interp.cli import run
 
     monkeypatch.chdir(tmp_path)
-    settings = ["--set", "optimizer.learning_rate=1e30", "optimizer.warmup=0"]
+    settings = ["--set", "train.learning_rate=1e30", "train.warmup=0"]
     assert run(["train", str(made / "tiny.toml"), "--name", "new", *settings]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("interp: the loss is no longer a number at step ")
-    assert "lower optimizer.learning_rate (1e+30)" in last
+    assert "lower train.learning_rate (1e+30)" in last
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -194,7 +194,7 @@ BROKEN = {
     ),
     "newer": (
         edit(format=99),
-        "run 'broken' was written by a newer version [(]format 99, this one reads up to 1[)]; upgrade, or train .*",
+        "run 'broken' was written by a newer version [(]format 99, this one reads up to 2[)]; upgrade, or train .*",
     ),
     "older task": (
         edit(tasks={"shift": 0, "copy": 1}),
@@ -250,7 +250,7 @@ def test_broken_runs(
                 '{"format": 99, "group": "copy+shift", "main_length": 3, "auxiliary_length": 5, "preset": "small", '
                 '"sections": {}, "seed": 0, "n": 8}'
             ),
-            "'runs/old' was written by a newer version [(]format 99, this one reads up to 1[)]; upgrade, or run .*",
+            "'runs/old' was written by a newer version [(]format 99, this one reads up to 2[)]; upgrade, or run .*",
         ),
         (
             (

@@ -153,7 +153,7 @@ def test_train_options_reach_the_configuration(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     options = ["--condition", "control", "--seed", "5", "--main-length", "3", "--auxiliary-length", "4"]
-    options += ["--set", "optimizer.steps=2", "model.norm=LN"]
+    options += ["--set", "train.steps=2", "model.norm=LN"]
     assert run(["train", str(made / "tiny.toml"), *options]) == 0
     shown = capsys.readouterr()
     assert shown.err.splitlines()[:2] == [line for line in shown.err.splitlines() if line.startswith("control: step ")]
@@ -161,14 +161,14 @@ def test_train_options_reach_the_configuration(
     assert re.fullmatch("copy\\+shift-control-tiny-seed5-[0-9a-f]{6}", name)  # a digest of what else was given
     config = load_run().config
     assert [(member.task, member.max_length) for member in config.mixture] == [("shift", 3), ("reverse", 4)]
-    assert (config.seed, config.optimizer.steps, config.model.norm) == (5, 2, "LN")
+    assert (config.seed, config.train.steps, config.model.norm) == (5, 2, "LN")
 
 
 def test_train_tasks_put_together(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    tiny = ["train", str(made / "tiny.toml"), "--set", "optimizer.steps=2"]
+    tiny = ["train", str(made / "tiny.toml"), "--set", "train.steps=2"]
     own = ["--main", "shift(alphabet=3,case=lower)", "--auxiliary", "copy(alphabet=4)", "--marking", "repeated"]
     assert run([*tiny, *own, "--main-length", "4", "--auxiliary-length", "6"]) == 0
     (name,) = list_runs()
@@ -264,7 +264,7 @@ def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_by_one: None) -
     """A working directory with the tiny preset, and that preset, shorter, in the place of `small`."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(PRESET)
-    shorter = load_preset("tiny.toml").override(["optimizer.steps=4", "measure.checkpoints=2"])
+    shorter = load_preset("tiny.toml").override(["train.steps=4", "measure.checkpoints=2"])
     monkeypatch.setattr("training.load_preset", lambda name: Preset(name, shorter.sections))
     monkeypatch.setattr(analyses.study, "Study", QuickStudy)
     return tmp_path
@@ -295,7 +295,7 @@ def test_demo_study_and_report(studied: Path, capsys: pytest.CaptureFixture[str]
 
 def test_study_names_its_folder_and_its_command(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--preset", "tiny.toml", "--seed", "2", "--n", "8", "--main-length", "2", "--auxiliary-length", "4"]
-    assert run(["study", "copy+shift", *options, "--set", "optimizer.steps=3"]) == 0
+    assert run(["study", "copy+shift", *options, "--set", "train.steps=3"]) == 0
     (folder,) = (studied / "runs").glob("copy+shift-tiny-seed2-*")  # a digest of what else was given
     about = json.loads((folder / "study.json").read_text())
     assert (about["seed"], about["n"], about["main_length"], about["auxiliary_length"]) == (2, 8, 2, 4)
@@ -304,8 +304,8 @@ def test_study_names_its_folder_and_its_command(studied: Path, capsys: pytest.Ca
         "interp study copy+shift --preset tiny.toml --seed 2 --n 8 --workers 2 --main-length 2 --auxiliary-length 4"
         in page
     )
-    assert "--set optimizer.steps=3" in page
-    assert load_run().config.optimizer.steps == 3
+    assert "--set train.steps=3" in page
+    assert load_run().config.train.steps == 3
 
 
 def test_a_study_stopped_anywhere_is_continued(studied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ RUN: dict[str, Any] = {
     "mixture": [{"task": "shift", "max_length": 10}, {"task": "copy", "max_length": 20}],
     "vocabulary": ["a", "b", "[EOS]"],
     "model": SMALL,
-    "optimizer": {"steps": 10},
+    "train": {"steps": 10},
 }
 
 
@@ -82,9 +82,9 @@ def test_unknown_keys_are_refused_with_a_suggestion() -> None:
     with pytest.raises(UnknownNameError) as error:
         ModelConfig.read(SMALL | {"n_layer": 2})
     assert str(error.value) == f"unknown config key 'n_layer'; did you mean 'n_layers'? {listing}"
-    listing = "the keys of 'optimizer' are " + ", ".join(OptimizerConfig.model_fields)
+    listing = "the keys of 'train' are " + ", ".join(OptimizerConfig.model_fields)
     with pytest.raises(UnknownNameError) as error:
-        TrainConfig.read(RUN | {"optimizer": {"steps": 10, "learning_rat": 1e-3}})
+        TrainConfig.read(RUN | {"train": {"steps": 10, "learning_rat": 1e-3}})
     assert str(error.value) == f"unknown config key 'learning_rat'; did you mean 'learning_rate'? {listing}"
 
 
@@ -101,8 +101,8 @@ def test_unknown_keys_are_refused_with_a_suggestion() -> None:
             "the mixture names a task twice: copy, copy; each may stand once",
         ),
         (
-            {"optimizer": {"steps": 10, "final": 2}},
-            "config key 'optimizer.final' = 2: input should be less than or equal",
+            {"train": {"steps": 10, "final": 2}},
+            "config key 'train.final' = 2: input should be less than or equal",
         ),
         ({"mixture": []}, "config key 'mixture' = []: tuple should have at least 1 item after validation, not 0"),
         ({"seed": -1}, "config key 'seed' = -1: input should be greater than or equal to 0"),

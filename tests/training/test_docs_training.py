@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="
 
 
 def test_files_and_columns_of_a_run_are_explained(tmp_path: Path) -> None:
-    run = train(tiny_config(optimizer={"steps": 1}), tmp_path / "run")
+    run = train(tiny_config(train={"steps": 1}), tmp_path / "run")
     for name in files(run.path):
         assert f"`{re.sub('[0-9]{7}', '0000500', name)}`" in PAGE
     for column in ("step", "weights", "loss", "learning_rate", "gradient_norm"):
@@ -25,7 +25,7 @@ def test_files_and_columns_of_a_run_are_explained(tmp_path: Path) -> None:
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    exec(code.replace("optimizer.steps=500", 'optimizer.steps=1", "measure.n=1'), names := {})
+    exec(code.replace("train.steps=500", 'train.steps=1", "measure.n=1'), names := {})
     assert names["run"].steps == [1]
     assert (tmp_path / "runs" / "mine").is_dir()
 

@@ -22,8 +22,8 @@ LENGTH = 3
 def half_trained(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> HookedTransformer:
     """A model that gets some words of three letters right and others wrong."""
     short = {**COPY, "max_length": LENGTH}
-    optimizer = {"steps": 60, "batch_size": 32, "learning_rate": 1e-2}
-    config = tiny_config(mixture=[short], optimizer=optimizer, model={"d_mlp": 64}, measure={"checkpoints": 1})
+    settings = {"steps": 60, "batch_size": 32, "learning_rate": 1e-2}
+    config = tiny_config(mixture=[short], train=settings, model={"d_mlp": 64}, measure={"checkpoints": 1})
     return train(config, tmp_path_factory.mktemp("half") / "run").model(weights="raw")
 
 

@@ -20,7 +20,7 @@ from training.parallel import train_many
 ROOT = Path(__file__).parents[2]
 CORES = os.cpu_count() or 1
 
-LONG = tiny_config(optimizer={"steps": 100_000}, measure={"checkpoints": 1000})
+LONG = tiny_config(train={"steps": 100_000}, measure={"checkpoints": 1000})
 
 
 def jobs(folder: Path, configs: dict[str, TrainConfig]) -> dict[str, tuple[TrainConfig, Path]]:
@@ -30,12 +30,12 @@ def jobs(folder: Path, configs: dict[str, TrainConfig]) -> dict[str, tuple[Train
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_runs_are_trained_side_by_side_as_one_by_one(tmp_path: Path) -> None:
-    configs = {"a": tiny_config(seed=1, optimizer={"steps": 25}), "b": tiny_config(seed=2)}
+    configs = {"a": tiny_config(seed=1, train={"steps": 25}), "b": tiny_config(seed=2)}
     told: list[tuple[str, Progress]] = []
     train_many(jobs(tmp_path, configs), workers=CORES, on_progress=lambda name, progress: told.append((name, progress)))
     for name, config in configs.items():
         steps = [progress.step for other, progress in told if other == name]
-        assert steps == [*range(10, config.optimizer.steps, 10), config.optimizer.steps]
+        assert steps == [*range(10, config.train.steps, 10), config.train.steps]
         assert all(progress.loss > 0 for _, progress in told)
         train(config, tmp_path / "alone" / name)  # with one thread, like each of as many workers as there are cores
         assert numbers(tmp_path / name) == numbers(tmp_path / "alone" / name)

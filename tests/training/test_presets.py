@@ -34,18 +34,18 @@ def test_presets_of_the_papers() -> None:
     assert (p1.model.n_layers, p1.model.n_heads, p1.model.d_model, p1.model.d_mlp) == (6, 6, 384, 1536)
     assert (p1.model.norm, p1.model.mlp, p1.model.activation) == ("RMS", "gated", "silu")
     assert (p1.model.positions, p1.model.rotary_base) == ("rotary", 1e5)
-    assert (p1.optimizer.batch_size, p1.optimizer.steps, p1.optimizer.warmup) == (1024, 20_000, 2000)
-    assert (p1.optimizer.learning_rate, p1.optimizer.beta1, p1.optimizer.beta2) == (1e-3, 0.9, 0.98)
-    rates = [learning_rate(step, p1.optimizer) for step in (1999, 11_999, 12_000, 19_999)]
+    assert (p1.train.batch_size, p1.train.steps, p1.train.warmup) == (1024, 20_000, 2000)
+    assert (p1.train.learning_rate, p1.train.beta1, p1.train.beta2) == (1e-3, 0.9, 0.98)
+    rates = [learning_rate(step, p1.train) for step in (1999, 11_999, 12_000, 19_999)]
     assert rates[0] == rates[1] == 1e-3 > rates[2]
     assert rates[3] == pytest.approx(1e-4)
     assert nope.model == p1.model.model_copy(update={"positions": "none"})
-    assert (nope.optimizer, nope.measure) == (p1.optimizer, p1.measure)
+    assert (nope.train, nope.measure) == (p1.train, p1.measure)
     assert (p2.model.n_layers, p2.model.d_model, p2.model.positions, p2.model.temperature) == (2, 1024, "none", "none")
-    assert (p2.optimizer.algorithm, p2.optimizer.learning_rate, p2.optimizer.steps) == ("Adam", 1e-5, 100_000)
-    assert (p2.optimizer.batch_size, p2.optimizer.schedule, p2.model.task_heads) == (1024, "one_cycle", 2)
+    assert (p2.train.algorithm, p2.train.learning_rate, p2.train.steps) == ("Adam", 1e-5, 100_000)
+    assert (p2.train.batch_size, p2.train.schedule, p2.model.task_heads) == (1024, "one_cycle", 2)
     assert tempered.model == p2.model.model_copy(update={"temperature": "log_n"})
-    assert (tempered.optimizer, tempered.measure) == (p2.optimizer, p2.measure)
+    assert (tempered.train, tempered.measure) == (p2.train, p2.measure)
 
 
 def test_one_unembedding_per_task_follows_the_mixture() -> None:
@@ -71,10 +71,10 @@ def test_unmarked_tasks_on_the_same_prompts_are_refused() -> None:
 
 def test_override_replaces_keys_and_leaves_the_rest() -> None:
     preset = load_preset("small")
-    settings = ["optimizer.steps=7", "model.norm=LN", "measure.lengths=[1, 2]", " optimizer.learning_rate = 1e-4"]
+    settings = ["train.steps=7", "model.norm=LN", "measure.lengths=[1, 2]", " train.learning_rate = 1e-4"]
     made, before = config(preset.override(settings)), config(preset)
-    assert (made.optimizer.steps, made.model.norm, made.measure.lengths) == (7, "LN", (1, 2))
-    assert made.optimizer.learning_rate == 1e-4
+    assert (made.train.steps, made.model.norm, made.measure.lengths) == (7, "LN", (1, 2))
+    assert made.train.learning_rate == 1e-4
     assert made.model.model_copy(update={"norm": before.model.norm}) == before.model
     assert config(preset) == before, "the preset itself stays as it is"
 
@@ -83,16 +83,16 @@ def test_override_replaces_keys_and_leaves_the_rest() -> None:
     ("setting", "kind", "text"),
     [
         ("steps=5", InvalidValueError, "setting 'steps=5' is not of the form 'section.key=value'"),
-        ("optimizer.steps", InvalidValueError, "setting 'optimizer.steps' is not of the form 'section.key=value'"),
-        ("optimiser.steps=5", UnknownNameError, "unknown config section 'optimiser'; did you mean 'optimizer'?"),
+        ("train.steps", InvalidValueError, "setting 'train.steps' is not of the form 'section.key=value'"),
+        ("trian.steps=5", UnknownNameError, "unknown config section 'trian'; did you mean 'train'?"),
         (
-            "optimizer.stepz=5",
+            "train.stepz=5",
             UnknownNameError,
             "unknown config key 'stepz'; did you mean 'steps'? the keys are steps, ",
         ),
-        ("optimizer.steps=0", InvalidValueError, "config key 'steps' = 0: input should be greater than or equal to 1"),
-        ("optimizer.steps=x", InvalidValueError, "config key 'steps' = 'x': input should be a valid integer"),
-        ("optimizer.beta1=1", InvalidValueError, "config key 'beta1' = 1: input should be less than 1"),
+        ("train.steps=0", InvalidValueError, "config key 'steps' = 0: input should be greater than or equal to 1"),
+        ("train.steps=x", InvalidValueError, "config key 'steps' = 'x': input should be a valid integer"),
+        ("train.beta1=1", InvalidValueError, "config key 'beta1' = 1: input should be less than 1"),
         ("model.norm=BN", InvalidValueError, "config key 'norm' = 'BN': input should be 'LN' or 'RMS'"),
         ("model.n_heads=3", InvalidValueError, "d_model 64 is not divisible by n_heads 3; choose a multiple"),
         ("model.d_vocab=3", InvalidValueError, "d_vocab 3 differs from the vocabulary's 17 tokens"),
@@ -112,12 +112,12 @@ def test_unknown_preset() -> None:
 
 def test_own_file(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text("[model]\nn_layers = 1\nn_heads = 1\nd_model = 8\n[optimizer]\nsteps = 5\n", encoding="utf-8")
+    path.write_text("[model]\nn_layers = 1\nn_heads = 1\nd_model = 8\n[train]\nsteps = 5\n", encoding="utf-8")
     preset = load_preset(str(path))
     assert preset.name == str(path)
     assert preset.sections == {
         "model": {"n_layers": 1, "n_heads": 1, "d_model": 8},
-        "optimizer": {"steps": 5},
+        "train": {"steps": 5},
         "measure": {},
     }
     assert config(preset).measure.checkpoints == 20
@@ -129,7 +129,7 @@ def test_own_file(tmp_path: Path) -> None:
         (b"[model", load_preset, "is not TOML: "),
         (b"\xff\xfe", load_preset, "is not TOML: 'utf-8' codec"),
         (b"model = 3", load_preset, "model = 3 is no section; write [model] above its keys"),
-        (b"[modell]\n", load_preset, "unknown config section 'modell'; did you mean 'model'? allowed are model, opt"),
+        (b"[modell]\n", load_preset, "unknown config section 'modell'; did you mean 'model'? allowed are model, train"),
         (b"", lambda path: config(load_preset(path)), "config key 'n_layers' is missing; it must be given"),
     ],
 )

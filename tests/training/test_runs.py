@@ -13,7 +13,7 @@ import torch
 from tasks import BrokenRunError, InvalidValueError, UnknownNameError
 from tests.training.tiny import VOCABULARY, tiny_config
 from training import list_runs, load_run, train
-from training.files import write_tensors
+from training.files import read_json, write_tensors
 from training.run_config import FORMAT, ROOT
 from training.runs import checkpoint_path, fresh_model
 
@@ -25,10 +25,8 @@ AGAIN = "remove the folder and train it again"
 @pytest.fixture(scope="module")
 def trained(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained run's folder, to be copied."""
-    optimizer = {"steps": 2, "batch_size": 2}
-    return train(
-        tiny_config(optimizer=optimizer, measure={"checkpoints": 2}), tmp_path_factory.mktemp("x") / "run"
-    ).path
+    settings = {"steps": 2, "batch_size": 2}
+    return train(tiny_config(train=settings, measure={"checkpoints": 2}), tmp_path_factory.mktemp("x") / "run").path
 
 
 @pytest.fixture
@@ -288,7 +286,7 @@ def test_config_cut_off(here: Path, content: str) -> None:
             "run 'first': its tasks cannot be made (unknown task 'shft'; did you mean 'shift'? ",
         ),
         (
-            lambda values: values["config"]["optimizer"].update(stepz=3),
+            lambda values: values["config"]["train"].update(stepz=3),
             "run 'first': config.json is not that of a run (unknown config key 'stepz'; did you mean 'steps'? ",
         ),
         (
@@ -318,3 +316,11 @@ def test_config_of_something_else(here: Path, change: Callable[[dict[str, object
     edit(ROOT / "first", change)
     with pytest.raises(BrokenRunError, match=f"^{re.escape(text)}"):
         load_run("first")
+
+
+def test_a_run_of_format_1_is_read_with_its_section_renamed(here: Path) -> None:
+    path = ROOT / "first" / "config.json"
+    values = read_json(path)
+    values["config"]["optimizer"] = values["config"].pop("train")
+    path.write_text(json.dumps(values | {"format": 1}))
+    assert load_run("first").config.train.steps == 2

@@ -78,7 +78,7 @@ def test_averaged_weights_stand_beside_the_raw_ones(whole: Run) -> None:
 
 def test_loss_falls(tmp_path: Path) -> None:
     losses: list[float] = []
-    config = tiny_config(mixture=[COPY], optimizer={"steps": 60, "batch_size": 32}, measure={"n": 1})
+    config = tiny_config(mixture=[COPY], train={"steps": 60, "batch_size": 32}, measure={"n": 1})
     train(config, tmp_path / "run", on_step=lambda progress: losses.append(progress.loss))
     assert len(losses) == 60
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
@@ -93,7 +93,7 @@ def test_progress_is_told_after_every_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize("draw", ["example", "batch"])
 def test_same_configuration_same_bytes_another_seed_others(tmp_path: Path, draw: str) -> None:
     runs = {
-        name: train(tiny_config(seed=seed, optimizer={"draw": draw}), tmp_path / name).path
+        name: train(tiny_config(seed=seed, train={"draw": draw}), tmp_path / name).path
         for name, seed in (("first", 0), ("again", 0), ("other", 1))
     }
     assert numbers(runs["first"]) == numbers(runs["again"])
@@ -202,11 +202,11 @@ def test_another_configuration_is_refused(whole: Run, tmp_path: Path, unfinished
     shown = f"{path}.partial" if unfinished else str(path)
     before = files(path.parent)
     text = (
-        f"{shown!r} holds a run with another configuration (optimizer.steps is 12 there, 13 here; "
+        f"{shown!r} holds a run with another configuration (train.steps is 12 there, 13 here; "
         "seed is 0 there, 4 here); choose another name, or remove that folder"
     )
     with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
-        train(tiny_config(seed=4, optimizer={"steps": 13}), path)
+        train(tiny_config(seed=4, train={"steps": 13}), path)
     assert files(path.parent) == before
 
 
@@ -286,7 +286,7 @@ def fail_from(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_loss_that_is_no_number_names_what_to_lower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_from(3, monkeypatch)
-    text = "the loss is no longer a number at step 3; lower optimizer.learning_rate (0.01) or optimizer.clip (1.0)"
+    text = "the loss is no longer a number at step 3; lower train.learning_rate (0.01) or train.clip (1.0)"
     with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
         train(tiny_config(), tmp_path / "run")
     assert files(tmp_path) == {}
@@ -297,7 +297,7 @@ def test_a_loss_that_is_no_number_leaves_the_checkpoints_before(
 ) -> None:
     fail_from(11, monkeypatch)
     text = (
-        "the loss is no longer a number at step 11; lower optimizer.learning_rate (0.01) or optimizer.clip (1.0), "
+        "the loss is no longer a number at step 11; lower train.learning_rate (0.01) or train.clip (1.0), "
         f"and choose another name: step 8 is kept in {str(tmp_path / 'run.partial')!r}"
     )
     with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
@@ -308,7 +308,7 @@ def test_a_loss_that_is_no_number_leaves_the_checkpoints_before(
 
 def test_an_exploding_run_really_gives_that_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidValueError, match="^the loss is no longer a number at step"):
-        train(tiny_config(optimizer={"learning_rate": 1e30, "warmup": 0}), tmp_path / "run")
+        train(tiny_config(train={"learning_rate": 1e30, "warmup": 0}), tmp_path / "run")
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_training(tmp_path: Path) -> None:
@@ -372,7 +372,7 @@ def test_chosen_checkpoints_need_no_spacing() -> None:
 
 
 def test_lengths_measured_are_the_trained_ones_unless_given(tmp_path: Path) -> None:
-    run = train(tiny_config(optimizer={"steps": 1}, measure={"lengths": [], "checkpoints": 1}), tmp_path / "run")
+    run = train(tiny_config(train={"steps": 1}, measure={"lengths": [], "checkpoints": 1}), tmp_path / "run")
     assert sorted(set(run.metrics["length"])) == [3, 5]
 
 
@@ -418,7 +418,7 @@ def test_loss_is_the_mean_over_the_scored_tokens_since_the_last_checkpoint(tmp_p
 
 
 def test_a_task_that_was_not_drawn_has_no_loss(tmp_path: Path) -> None:
-    run = train(tiny_config(optimizer={"draw": "batch", "steps": 1}), tmp_path / "run")
+    run = train(tiny_config(train={"draw": "batch", "steps": 1}), tmp_path / "run")
     loss = run.metrics.groupby("task")["loss"].first()
     assert sorted(loss.isna()) == [False, True]
     assert (loss.dropna() > 0).all()

@@ -20,7 +20,7 @@ def tiny_config(
     vocabulary: Vocabulary = VOCABULARY,
     seed: int = 0,
     model: Mapping[str, Any] | None = None,
-    optimizer: Mapping[str, Any] | None = None,
+    train: Mapping[str, Any] | None = None,
     measure: Mapping[str, Any] | None = None,
 ) -> TrainConfig:
     """12 steps of 8 examples, checkpoints at 4, 8 and 12, unless told otherwise."""
@@ -31,7 +31,7 @@ def tiny_config(
             "mixture": mixture,
             "vocabulary": vocabulary.tokens,
             "model": {**shape, **(model or {})},
-            "optimizer": {**steps, **(optimizer or {})},
+            "train": {**steps, **(train or {})},
             "measure": {"checkpoints": 3, "lengths": [2, 4], "n": 8, **(measure or {})},
             "seed": seed,
         }

@@ -13,7 +13,7 @@ from tasks import InvalidValueError, Member, Vocabulary, same_prompts
 from tasks.errors import unknown_name
 from training.config import MeasureConfig, MemberConfig, ModelConfig, OptimizerConfig, TrainConfig
 
-_SECTIONS = ("model", "optimizer", "measure")
+_SECTIONS = ("model", "train", "measure")
 
 ONE_PER_TASK = "one per task"
 """In a preset, the `task_heads` that give each task of the mixture, however many, an unembedding of its own."""
@@ -25,7 +25,7 @@ class Preset:
 
     Attributes:
         name: The preset's name, or the file it came from.
-        sections: `model`, `optimizer` and `measure`, each as plain values.
+        sections: `model`, `train` and `measure`, each as plain values.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Preset:
         """The preset with some keys replaced.
 
         Args:
-            settings: Each `section.key=value`, for example `optimizer.steps=500`; the value is read as JSON, or else
+            settings: Each `section.key=value`, for example `train.steps=500`; the value is read as JSON, or else
                 as text.
 
         Raises:
@@ -48,7 +48,7 @@ class Preset:
             section, dot, key = place.strip().partition(".")
             if not equals or not dot:
                 raise InvalidValueError(
-                    f"setting {setting!r} is not of the form 'section.key=value', as in 'optimizer.steps=500'"
+                    f"setting {setting!r} is not of the form 'section.key=value', as in 'train.steps=500'"
                 )
             if section not in _SECTIONS:
                 raise unknown_name("config section", section, _SECTIONS, listing=f"allowed are {', '.join(_SECTIONS)}")
@@ -78,7 +78,7 @@ class Preset:
                 "mixture": [MemberConfig.of(member) for member in mixture],
                 "vocabulary": vocabulary.tokens,
                 "model": model,
-                "optimizer": OptimizerConfig.read(self.sections["optimizer"]),
+                "train": OptimizerConfig.read(self.sections["train"]),
                 "measure": measure,
                 "seed": seed,
             }
