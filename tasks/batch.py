@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
@@ -63,3 +64,7 @@ class Batch:
 
     def __getitem__(self, rows: slice) -> "Batch":
         return Batch(self.tokens[rows], self.scored[rows])
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device."""
+        return Batch(self.tokens.to(device), self.scored.to(device))

@@ -8,11 +8,12 @@ from training.config import TrainConfig as TrainConfig
 from training.evaluate import evaluate as evaluate
 from training.finding import list_runs as list_runs
 from training.finding import load_run as load_run
+from training.keeping import Progress as Progress
 from training.model import HookedTransformer as HookedTransformer
 from training.presets import Preset as Preset
 from training.presets import list_presets as list_presets
 from training.presets import load_preset as load_preset
 from training.randomness import named_generator as named_generator
 from training.runs import Run as Run
-from training.train import Progress as Progress
+from training.tracking import Tracker as Tracker
 from training.train import train as train

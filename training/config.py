@@ -211,6 +211,11 @@ class OptimizerConfig(Config):
         beta2: Decay of its square's.
         clip: Greatest norm of the gradient; longer ones are scaled down to it.
         average: Decay per step of the exponential moving average of the weights; early on min(average, (1+t)/(10+t)).
+            Several decays keep several averages side by side; the first is the one that is meant by `averaged`.
+        precision: `bfloat16`: matrix products in bfloat16 (autocast), while weights, their averages, the optimiser's
+            moments, softmax, norms and the loss stay float32. `float32`: everything.
+        token_budget: Most tokens that are read at once. A batch with more is read in parts whose gradients are summed,
+            so it bounds the memory of a step; the gradient is the same to rounding.
     """
 
     steps: Positive
@@ -229,7 +234,20 @@ class OptimizerConfig(Config):
     beta1: Momentum = 0.9
     beta2: Momentum = 0.98
     clip: PositiveFloat = 1.0
-    average: Fraction = 0.998
+    average: Fraction | Annotated[tuple[Fraction, ...], Field(min_length=1)] = 0.998
+    precision: Literal["float32", "bfloat16"] = "float32"
+    token_budget: Positive = 65_536
+
+    @property
+    def averages(self) -> tuple[float, ...]:
+        """The decays of all averages that are kept."""
+        return self.average if isinstance(self.average, tuple) else (self.average,)
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if len(set(self.averages)) < len(self.averages):
+            raise ValueError(f"average names a decay twice: {', '.join(map(str, self.averages))}; each may stand once")
+        return self
 
 
 class MeasureConfig(Config):
@@ -238,13 +256,16 @@ class MeasureConfig(Config):
     Attributes:
         checkpoints: How many checkpoints are kept, the last at the end; or the steps themselves, and the end.
         spacing: Whether so many checkpoints are equally spaced (`even`), or their steps grow by equal factors (`log`;
-            early ones that fall on one step are one).
+            early ones that fall on one step are one); `every`: the number is the distance between two, in steps.
+        storage: Number format of the weights in checkpoints. `bfloat16` takes half the space and rounds them to three
+            significant digits; what is measured is measured with the rounded weights. Training itself is not touched.
         lengths: Lengths at which accuracy is measured at each checkpoint, for every task of the mixture.
         n: Test examples per task and length at a checkpoint.
     """
 
     checkpoints: Positive | tuple[Positive, ...] = 20
-    spacing: Literal["even", "log"] = "even"
+    spacing: Literal["even", "log", "every"] = "even"
+    storage: Literal["float32", "bfloat16"] = "float32"
     lengths: tuple[Positive, ...] = ()
     n: Positive = 128
 
@@ -259,6 +280,8 @@ class TrainConfig(Config):
         train: How the weights are fitted.
         measure: What is kept and measured on the way.
         seed: Seeds the initial weights, the training stream and the test stream, each separately.
+        data_seed: Seeds the training stream, where it is not `seed`: runs with one data seed and several seeds differ
+            in their initial weights only, as those of Extrapolation by Association do.
     """
 
     mixture: tuple[MemberConfig, ...] = Field(min_length=1)
@@ -267,6 +290,7 @@ class TrainConfig(Config):
     train: OptimizerConfig
     measure: MeasureConfig = MeasureConfig()
     seed: Natural = 0
+    data_seed: Natural | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -95,8 +95,7 @@ def evaluate(
         bound.check_length(length)
     rows = []
     for length in lengths:
-        batch = bound.sample(n, length=length, generator=generator, stream="test")
-        batch = Batch(batch.tokens.to(model.device), batch.scored.to(model.device))
+        batch = bound.sample(n, length=length, generator=generator, stream="test").to(model.device)
         rows.append({"task": task.name, "length": length, "n": n, **_summary(score(model, batch, task_head=task_head))})
     columns = ["task", "length", "n", "accuracy", "stderr", "token_accuracy", "nll"]
     return pd.DataFrame(rows, columns=columns)

@@ -14,6 +14,7 @@ from torch import Tensor
 from tasks import BrokenRunError, InvalidValueError
 
 AGAIN = "remove the folder and train it again"
+ELSEWHERE = "; choose another place"
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
@@ -29,7 +30,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
         temporary.replace(path)
     except (OSError, safetensors.SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InvalidValueError(f"cannot write {str(path)!r}: {reason}; choose another place") from None
+        raise InvalidValueError(f"cannot write {str(path)!r}: {reason}{ELSEWHERE}") from None
     finally:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
     return path

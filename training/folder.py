@@ -20,6 +20,12 @@ from training.run_config import FORMAT, mixture_of, read_config
 STATE = "state.safetensors"
 """In an unfinished run's folder, the file that training goes on from."""
 
+ENVIRONMENT = "environment.json"
+"""Where and with which versions the run was trained."""
+
+DECISIVE = ("interp-toolkit", "torch")
+"""The packages that the numbers depend on."""
+
 
 @contextmanager
 def alone(partial: Path) -> Generator[None, None, None]:
@@ -46,29 +52,52 @@ def alone(partial: Path) -> Generator[None, None, None]:
 
 
 def open_folder(partial: Path, config: TrainConfig) -> None:
-    """Starts the run's folder, or checks that what is there belongs to this configuration."""
+    """Starts the run's folder, or checks that what is there belongs to this configuration and these versions.
+
+    Raises:
+        InvalidValueError: It belongs to others.
+        BrokenRunError: It is damaged, or a task has another version now.
+    """
     file = partial / "config.json"
     if (partial / STATE).exists():
         refuse_other(read_config(read_json(file), partial), config, partial)
+        _refuse_other_versions(partial)
         remove_parts(partial)
         return
     if partial.is_dir():
         shutil.rmtree(partial)  # left by a process that was killed before its first checkpoint
     tasks = {member.task.name: member.task.version for member in mixture_of(config)}
     write_json(file, {"format": FORMAT, "tasks": tasks, "config": config.model_dump(mode="json")})
+    write_json(partial / ENVIRONMENT, _environment())
 
 
-def close_folder(partial: Path, path: Path, *, seconds: float) -> None:
-    """Writes down the environment, then gives the folder its final name: from here on it can be loaded."""
-    packages = ("torch", "transformer-lens", "numpy", "pandas", "safetensors")
-    environment = {
+def _environment() -> dict[str, Any]:
+    """Where a run is trained, and with what."""
+    packages = ("interp-toolkit", "torch", "transformer-lens", "numpy", "pandas", "safetensors")
+    return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
-        "seconds": round(seconds, 1),
         **{name: version(name) for name in packages},
     }
-    write_json(partial / "environment.json", environment)
+
+
+def _refuse_other_versions(partial: Path) -> None:
+    """Raises InvalidValueError if the run was begun with versions that may give other numbers."""
+    there, here = read_json(partial / ENVIRONMENT), _environment()
+    other = [
+        f"{name} is {there.get(name)} there, {here[name]} here" for name in DECISIVE if there.get(name) != here[name]
+    ]
+    if other:
+        raise InvalidValueError(
+            f"{str(partial)!r} was begun with other versions ({'; '.join(other)}), so going on would give other "
+            "numbers; install those, choose another name, or remove that folder"
+        )
+
+
+def close_folder(partial: Path, path: Path, *, seconds: float) -> None:
+    """Writes down how long it took, then gives the folder its final name: from here on it can be loaded."""
+    write_json(partial / ENVIRONMENT, {**_environment(), "seconds": round(seconds, 1)})
     try:
         partial.rename(path)
     except OSError as error:

@@ -12,29 +12,37 @@ from training.model import HookedTransformer
 from training.optimizer import AveragedWeights, learning_rate, make_optimizer
 from training.randomness import named_generator
 from training.run_config import mixture_of
-from training.runs import fresh_model, load_weights
+from training.runs import fresh_model, load_weights, weight_kinds
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Training:
-    """A model in training: its weights, their running average, the optimiser, and the steps done.
+    """A model in training: its weights, their running averages, the optimiser, and the steps done.
 
     Attributes:
         config: What is trained.
         mixture: The tasks, bound to the vocabulary.
         model: The model.
-        averaged: The running average of its weights.
+        averages: The running averages of its weights, by name (`weight_kinds`).
         done: Steps done.
+        examples: Of the last step, how many examples of each task it had [task].
+        tokens: Of the last step, how many tokens the model read, padding included.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, *, device: torch.device | str = "cpu") -> None:
         self.config = config
         self.mixture = mixture_of(config)
-        self.model = fresh_model(config)
+        self.model = fresh_model(config).to(device)
         self.optimizer = make_optimizer(self.model, config.train)
-        self.averaged = AveragedWeights.of(self.model, decay=config.train.average)
+        names = weight_kinds(config.train)[1:]
+        self.averages = {
+            name: AveragedWeights.of(self.model, decay=decay)
+            for name, decay in zip(names, config.train.averages, strict=True)
+        }
         self.done = 0
+        self.examples = torch.zeros(len(self.mixture), dtype=torch.int64)
+        self.tokens = 0
 
     def step(self, step: int) -> tuple[Tensor, Tensor]:
         """One optimiser step.
@@ -46,33 +54,46 @@ class Training:
             For each task the summed loss (nats) and the number of scored tokens [task, 2]; and the gradient's norm
             before clipping.
         """
-        optimizer = self.config.train
-        generator = named_generator(self.config.seed, "train", step)
-        buckets = draw_buckets(
-            self.mixture,
-            n=optimizer.batch_size,
-            buckets=optimizer.buckets,
-            generator=generator,
-            draw=optimizer.draw,
-        )
-        scored = sum(int(bucket.batch.scored.sum()) for bucket in buckets)
+        settings = self.config.train
+        parts = self._draw(step)
+        scored = sum(int(part.batch.scored.sum()) for part in parts)
+        self.examples = torch.cat([part.task for part in parts]).bincount(minlength=len(self.mixture))
+        self.tokens = sum(part.batch.inputs.numel() for part in parts)
         losses = torch.zeros(len(self.mixture), 2)
-        for bucket in buckets:
-            nll, task = token_losses(self.model, bucket)
+        for part in parts:
+            part = part.to(self.model.device)
+            with torch.autocast(self.model.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+                nll, task = token_losses(self.model, part)
             (nll.sum() / scored).backward()
-            losses.index_add_(0, task, torch.stack((nll.detach(), torch.ones_like(nll)), dim=1))
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), optimizer.clip)
+            found = torch.stack((nll.detach(), torch.ones_like(nll)), dim=1)
+            losses += torch.zeros(len(losses), 2, device=found.device).index_add_(0, task, found).to("cpu")
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, optimizer)
+            group["lr"] = learning_rate(step, settings)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.averaged.update(step)
+        for average in self.averages.values():
+            average.update(step)
         self.done = step + 1
         return losses, norm
 
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of the model's weights."""
-        return {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
+    def _draw(self, step: int) -> list[Bucket]:
+        """The step's examples, in parts that are read one after the other: buckets, within the token budget."""
+        config = self.config
+        settings, seed = config.train, config.seed if config.data_seed is None else config.data_seed
+        buckets = draw_buckets(
+            self.mixture,
+            n=settings.batch_size,
+            buckets=settings.buckets,
+            generator=named_generator(seed, "train", step),
+            draw=settings.draw,
+        )
+        return [part for bucket in buckets for part in bucket.within(settings.token_budget)]
+
+    def weights(self) -> dict[str, dict[str, Tensor]]:
+        """All kinds of weights (`weight_kinds`); `raw` is a copy, the averages are those that go on changing."""
+        raw = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
+        return {"raw": raw, **{name: average.weights for name, average in self.averages.items()}}
 
     @torch.no_grad()
     def load(self, weights: dict[str, Tensor]) -> None:
@@ -87,9 +108,8 @@ class Training:
             for name, parameter in self.model.named_parameters()
             for moment in _MOMENTS
         }
-        averaged = {f"averaged.{name}": weight for name, weight in self.averaged.weights.items()}
-        weights = {f"raw.{name}": weight for name, weight in self.weights().items()}
-        return {"step": torch.tensor(self.done), **weights, **averaged, **moments}
+        weights = {f"{kind}.{name}": weight for kind, named in self.weights().items() for name, weight in named.items()}
+        return {"step": torch.tensor(self.done), **weights, **moments}
 
     @torch.no_grad()
     def restore(self, state: dict[str, Tensor], path: Path) -> None:
@@ -101,11 +121,13 @@ class Training:
         """
         self.done = int(state["step"])
         load_weights(self.model, _under("raw.", state), path)
-        for name, weight in _under("averaged.", state).items():
-            self.averaged.weights[name].copy_(weight)
+        for kind, average in self.averages.items():
+            for name, weight in average.weights.items():
+                weight.copy_(state[f"{kind}.{name}"])
         for name, parameter in self.model.named_parameters():
-            moments = {moment: state[f"{moment}.{name}"] for moment in _MOMENTS}
-            self.optimizer.state[parameter] = {"step": torch.tensor(float(self.done)), **moments}
+            moments = {moment: state[f"{moment}.{name}"].to(parameter.device) for moment in _MOMENTS}
+            steps = torch.tensor(float(self.done), device=parameter.device)  # where the fused optimiser wants it
+            self.optimizer.state[parameter] = {"step": steps, **moments}
 
 
 def token_losses(model: HookedTransformer, bucket: Bucket) -> tuple[Tensor, Tensor]:
@@ -114,11 +136,11 @@ def token_losses(model: HookedTransformer, bucket: Bucket) -> tuple[Tensor, Tens
     hidden = model.scored_residual(batch.inputs, batch.predicting)
     task = bucket.task.repeat_interleave(batch.scored.sum(dim=1))
     if model.config.task_heads == 1:
-        return F.cross_entropy(model.logits(hidden), batch.targets, reduction="none"), task
+        return F.cross_entropy(model.logits(hidden).float(), batch.targets, reduction="none"), task
     order = task.argsort(stable=True)
     targets, counts = batch.targets[order], task.bincount(minlength=model.config.task_heads).tolist()
     parts = [
-        F.cross_entropy(model.logits(part, task=place), wanted, reduction="none")
+        F.cross_entropy(model.logits(part, task=place).float(), wanted, reduction="none")
         for place, (part, wanted) in enumerate(zip(hidden[order].split(counts), targets.split(counts), strict=True))
     ]
     return torch.cat(parts), task[order]

@@ -23,6 +23,22 @@ class Bucket:
     batch: Batch
     task: Int[Tensor, " batch"]
 
+    def within(self, budget: int) -> list["Bucket"]:
+        """The same examples in parts of (nearly) equal numbers of them, each of at most `budget` tokens.
+
+        One example is never divided, so a budget below an example's tokens gives parts of one example.
+        """
+        rows = max(1, budget // self.batch.inputs.shape[1])
+        count = -(-len(self.task) // rows)
+        if count == 1:
+            return [self]
+        parts = torch.arange(len(self.task)).tensor_split(count)
+        return [Bucket(self.batch[int(part[0]) : int(part[-1]) + 1], self.task[part]) for part in parts]
+
+    def to(self, device: torch.device) -> "Bucket":
+        """The same bucket on a device."""
+        return Bucket(self.batch.to(device), self.task.to(device))
+
 
 def draw_buckets(
     mixture: Sequence[Member],

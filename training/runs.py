@@ -4,13 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import torch
 
 from tasks import BrokenRunError, InvalidValueError, Member, Task, Vocabulary, get_task
-from training.config import TrainConfig
+from tasks.errors import unknown_name
+from training.config import OptimizerConfig, TrainConfig
 from training.files import AGAIN, read_table, read_tensors
 from training.model import HookedTransformer
 from training.randomness import named_generator
@@ -22,12 +22,21 @@ PARTIAL = ".partial"
 STUDY = "study.json"
 """The file that makes a folder a study: it holds one run per condition."""
 
-Weights = Literal["averaged", "raw"]
+METRICS, TIMING = "metrics.parquet", "timing.parquet"
+"""Tables in a run's folder, there and whole while it is being trained too."""
+
+Weights = str
+"""A kind of weights (`weight_kinds`)."""
+
+
+def weight_kinds(settings: OptimizerConfig) -> tuple[Weights, ...]:
+    """The kinds of weights that a run keeps: `raw`, `averaged`, and `averaged-DECAY` for each further average."""
+    return ("raw", "averaged", *(f"averaged-{decay:g}" for decay in settings.averages[1:]))
 
 
 def checkpoint_path(folder: Path, step: int, weights: Weights) -> Path:
     """Where the weights of a step are."""
-    kind = ".averaged" if weights == "averaged" else ""
+    kind = "" if weights == "raw" else f".{weights}"
     return folder / "checkpoints" / f"step-{step:07d}{kind}.safetensors"
 
 
@@ -65,11 +74,22 @@ class Run:
     def metrics(self) -> pd.DataFrame:
         """What was measured while training: a row for each step, weights, task and length.
 
-        Columns: step, weights (raw or averaged), task, length, n, accuracy, stderr, token_accuracy, nll; and loss
+        Columns: step, weights (`weight_kinds`), task, length, n, accuracy, stderr, token_accuracy, nll; and loss
         (training loss since the previous checkpoint, nats per scored token of that task; missing if it was not drawn),
         learning_rate and gradient_norm (before clipping) of the step itself.
         """
-        return read_table(self.path / "metrics.parquet")
+        return read_table(self.path / METRICS)
+
+    @property
+    def timing(self) -> pd.DataFrame:
+        """How fast it was trained: a row for each checkpoint.
+
+        Columns: step; seconds (of training up to there, over all its sessions, measuring and writing included); and of
+        the steps since the previous checkpoint examples_per_second, tokens_per_second (read by the model, padding
+        included) and scored_tokens_per_second, without measuring and writing; peak_memory_mib (the greatest that the
+        process held so far). Unlike `metrics`, these differ between equal runs.
+        """
+        return read_table(self.path / TIMING)
 
     def task(self, name: str) -> Task:
         """One of the run's tasks, or any other that its vocabulary can speak.
@@ -101,10 +121,11 @@ class Run:
         return names.index(name)
 
     def model(self, step: int | None = None, *, weights: Weights = "averaged") -> HookedTransformer:
-        """The model at a step, the last one if None.
+        """The model at a step, the last one if None, with the weights of a kind (`weight_kinds`), in float32.
 
         Raises:
             InvalidValueError: No checkpoint of that step.
+            UnknownNameError: The run keeps no weights of that name.
             BrokenRunError: The checkpoint is damaged, or does not fit the configuration.
         """
         path = self._checkpoint(step, weights)
@@ -117,6 +138,7 @@ class Run:
 
         Raises:
             InvalidValueError: No checkpoint of that step.
+            UnknownNameError: The run keeps no weights of that name.
             BrokenRunError: The checkpoint is missing.
         """
         return hashlib.sha256(self._checkpoint(step, weights).read_bytes()).hexdigest()[:16]
@@ -129,6 +151,9 @@ class Run:
             raise InvalidValueError(
                 f"run {self.name!r} has no checkpoint of step {step}; it has {', '.join(map(str, steps))}"
             )
+        kinds = weight_kinds(self.config.train)
+        if weights not in kinds:
+            raise unknown_name("weights", weights, kinds, listing=f"run {self.name!r} has {', '.join(kinds)}")
         path = checkpoint_path(self.path, steps[-1] if step is None else step, weights)
         if not path.is_file():
             raise BrokenRunError(f"{str(path)!r} is missing: the run is not whole; {AGAIN}")

@@ -1,11 +1,12 @@
 """A training run small enough to be repeated many times in a test."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks import Vocabulary, get_task
-from training import TrainConfig
+from training import Progress, TrainConfig
+from training.runs import TIMING
 
 LETTERS = {"alphabet": 4, "case": "lower"}
 VOCABULARY = get_task("shift", **LETTERS).vocabulary.union(get_task("copy", **LETTERS).vocabulary)
@@ -44,5 +45,19 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def numbers(folder: Path) -> dict[str, bytes]:
-    """What a run's configuration determines: all of its files but the one that says where and how long it ran."""
-    return {name: content for name, content in files(folder).items() if name != "environment.json"}
+    """What a run's configuration determines: all of its files but those that say where and how long it ran."""
+    return {name: content for name, content in files(folder).items() if name not in ("environment.json", TIMING)}
+
+
+class StopError(Exception):
+    """What the user's own code raises in `on_step`."""
+
+
+def stop_at(step: int) -> Callable[[Progress], None]:
+    """An `on_step` that raises `StopError` after that step."""
+
+    def on_step(progress: Progress) -> None:
+        if progress.step == step:
+            raise StopError
+
+    return on_step

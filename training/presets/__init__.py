@@ -12,6 +12,7 @@ from typing import Any
 from tasks import InvalidValueError, Member, Vocabulary, same_prompts
 from tasks.errors import unknown_name
 from training.config import MeasureConfig, MemberConfig, ModelConfig, OptimizerConfig, TrainConfig
+from training.fits import refuse_too_long
 
 _SECTIONS = ("model", "train", "measure")
 
@@ -73,6 +74,7 @@ class Preset:
         for member in mixture:
             for length in measure.lengths:
                 member.task.check_length(length)
+            refuse_too_long(model, member.task, (member.max_length, *measure.lengths))
         return TrainConfig.read(
             {
                 "mixture": [MemberConfig.of(member) for member in mixture],
