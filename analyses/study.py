@@ -18,14 +18,20 @@ from analyses.study_record import StudyRecord, read_record
 from analyses.study_results import AttentionExample, StudyResults
 from tasks import Group, InvalidValueError, Member, Task, get_group, same_prompts
 from training import Preset, Progress, Run, evaluate, load_run, named_generator
+from training.conditions import (
+    Condition,
+    condition_config,
+    conditions_of,
+    marked_lengths,
+    members_of,
+    shortest_length,
+    transfer_length,
+)
 from training.config import TrainConfig
 from training.files import read_json, write_json
 from training.parallel import train_many
 from training.run_config import FORMAT
 from training.runs import STUDY, Weights
-
-CONDITIONS = ("auxiliary", "alone", "control")
-"""How a model was trained: the main task with its auxiliaries, alone, or with the group's control tasks."""
 
 WEIGHTS: tuple[Weights, ...] = ("raw", "averaged")
 METRICS = ("accuracy", "nll")
@@ -67,36 +73,35 @@ class Study:
     @property
     def transfer_length(self) -> int:
         """The length that the headline uses: halfway from the main task's longest to the auxiliaries' longest."""
-        return (self.group.main.max_length + self.group.auxiliary_length) // 2
+        return transfer_length(self.group)
 
     @property
     def lengths(self) -> list[int]:
         """The lengths at which accuracy is measured: up to a quarter beyond the auxiliaries' longest."""
         longest = min(math.ceil(1.25 * self.group.auxiliary_length), *(task.max_length for task in self._tasks))
-        return sorted({*range(self._shortest, longest + 1, max(1, longest // 12)), *self.marked_lengths})
+        return sorted({*range(shortest_length(self.group), longest + 1, max(1, longest // 12)), *self.marked_lengths})
 
     @property
     def marked_lengths(self) -> set[int]:
         """The lengths that results speak of: the main task's longest, the transfer length, the auxiliaries' longest."""
-        return {self.group.main.max_length, self.transfer_length, self.group.auxiliary_length}
+        return marked_lengths(self.group)
 
     @property
-    def conditions(self) -> tuple[str, ...]:
+    def conditions(self) -> tuple[Condition, ...]:
         """The conditions that the group has: no `control` without control tasks."""
-        return CONDITIONS if self.group.controls else CONDITIONS[:2]
+        return conditions_of(self.group)
 
-    def members(self, condition: str) -> tuple[Member, ...]:
+    def members(self, condition: Condition) -> tuple[Member, ...]:
         """The tasks that the model of a condition is trained on."""
-        return {
-            "auxiliary": (self.group.main, *self.group.auxiliaries),
-            "alone": (self.group.main,),
-            "control": (self.group.main, *self.group.controls),
-        }[condition]
+        return members_of(self.group, condition)
 
     @cached_property
     def configs(self) -> dict[str, TrainConfig]:
         """The training configuration of each condition: the same but for the tasks."""
-        return {condition: self._config(condition) for condition in self.conditions}
+        return {
+            condition: condition_config(self.group, self.preset, condition, seed=self.seed)
+            for condition in self.conditions
+        }
 
     @property
     def record(self) -> StudyRecord:
@@ -185,25 +190,9 @@ class Study:
             attention=self._attention(run, effects),
         )
 
-    def _config(self, condition: str) -> TrainConfig:
-        config = self.preset.train_config(self.members(condition), vocabulary=self.group.vocabulary, seed=self.seed)
-        lengths = tuple(sorted(self.marked_lengths.union(config.measure.lengths or self._between)))
-        return config.model_copy(update={"measure": config.measure.model_copy(update={"lengths": lengths})})
-
     @property
     def _tasks(self) -> list[Task]:
         return [member.task for member in (self.group.main, *self.group.auxiliaries, *self.group.controls)]
-
-    @property
-    def _shortest(self) -> int:
-        """The smallest length that all tasks can make."""
-        return max(task.min_length for task in self._tasks)
-
-    @property
-    def _between(self) -> set[int]:
-        """Where the preset names no lengths, more to measure while training: below and between the marked ones."""
-        main, transfer, auxiliary = self.group.main.max_length, self.transfer_length, self.group.auxiliary_length
-        return {max(self._shortest, main // 2), (main + transfer) // 2, (transfer + auxiliary) // 2}
 
     def _key(self, run: Run, weights: Weights = "averaged") -> dict[str, object]:
         tasks = [member.task.key for member in run.mixture]

@@ -15,5 +15,13 @@ from training.presets import list_presets as list_presets
 from training.presets import load_preset as load_preset
 from training.randomness import named_generator as named_generator
 from training.runs import Run as Run
+from training.sweep import Grid as Grid
+from training.sweep import Processes as Processes
+from training.sweep import Ray as Ray
+from training.sweep import Serial as Serial
+from training.sweep import SweepResult as SweepResult
+from training.sweep import Watcher as Watcher
+from training.sweep import read_grid as read_grid
+from training.sweep import run_sweep as run_sweep
 from training.tracking import Tracker as Tracker
 from training.train import train as train

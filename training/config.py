@@ -194,7 +194,6 @@ class OptimizerConfig(Config):
         draw: `example`: task and length are drawn for each example, as the first paper does; `batch`: one task and one
             length are drawn for all examples of a step. Both give every example the same distribution; `batch` has much
             noisier gradients (see docs/results/copy-shift.md for what that does to transfer).
-        buckets: Into how many groups of similar length a batch of `example` draws is divided, each padded on its own.
         algorithm: `AdamW`, whose weight decay is decoupled from the gradient, or `Adam`, whose decay is part of it.
         learning_rate: Peak learning rate.
         schedule: `warmup_decay`: linear warm-up, constant, then half a cosine (Extrapolation by Association); `cosine`:
@@ -214,14 +213,13 @@ class OptimizerConfig(Config):
             Several decays keep several averages side by side; the first is the one that is meant by `averaged`.
         precision: `bfloat16`: matrix products in bfloat16 (autocast), while weights, their averages, the optimiser's
             moments, softmax, norms and the loss stay float32. `float32`: everything.
-        token_budget: Most tokens that are read at once. A batch with more is read in parts whose gradients are summed,
-            so it bounds the memory of a step; the gradient is the same to rounding.
+        token_budget: About how many tokens are read at once, at most. A batch with more is read in parts whose
+            gradients are summed, so it bounds the memory of a step; the gradient is the same to rounding.
     """
 
     steps: Positive
     batch_size: Positive = 64
     draw: Literal["example", "batch"] = "example"
-    buckets: Positive = 4
     algorithm: Literal["AdamW", "Adam"] = "AdamW"
     learning_rate: PositiveFloat = 1e-3
     schedule: Literal["warmup_decay", "cosine", "constant", "one_cycle"] = "warmup_decay"
@@ -236,7 +234,7 @@ class OptimizerConfig(Config):
     clip: PositiveFloat = 1.0
     average: Fraction | Annotated[tuple[Fraction, ...], Field(min_length=1)] = 0.998
     precision: Literal["float32", "bfloat16"] = "float32"
-    token_budget: Positive = 65_536
+    token_budget: Positive = 8_192
 
     @property
     def averages(self) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Finding runs: by path, by name under `runs`, or the newest."""
+"""Finding runs and sweeps: by path, by name under `runs`, or the newest."""
 
 from pathlib import Path
 
@@ -8,9 +8,12 @@ from training.files import read_json
 from training.run_config import ROOT, read_config, run_name
 from training.runs import PARTIAL, STUDY, Run
 
+SWEEP = "sweep.json"
+"""The file that makes a folder a sweep: it holds one run per configuration."""
+
 
 def list_runs(root: Path = ROOT) -> list[str]:
-    """The names of all finished runs and studies under a folder, newest last."""
+    """The names of all finished runs (those of sweeps too) and studies under a folder, newest last."""
     runs = [path.parent for path in root.rglob("config.json")]
     studies = [path.parent for path in root.rglob(STUDY) if (path.parent / "auxiliary" / "config.json").is_file()]
     whole = [path for path in runs + studies if not any(part.endswith(PARTIAL) for part in path.parts)]
@@ -28,7 +31,8 @@ def load_run(name: str | Path | None = None, *, root: Path = ROOT) -> Run:
     """Reads a run.
 
     Args:
-        name: A folder, or a name under `root`; None is the newest. A study's folder stands for its run `auxiliary`.
+        name: A folder, or a name under `root`; None is the newest. A study's folder stands for its run `auxiliary`; a
+            sweep's stands for none: name a cell, as in `sweep/cell`.
         root: Where runs are kept.
 
     Raises:
@@ -41,6 +45,56 @@ def load_run(name: str | Path | None = None, *, root: Path = ROOT) -> Run:
         if not folder.is_dir():
             raise _unfinished(run_name(folder, root))
     return Run(folder, read_config(read_json(folder / "config.json"), folder))
+
+
+def list_sweeps(root: Path = ROOT) -> list[str]:
+    """The names of all sweeps under a folder, the one that was started last at the end."""
+    files = sorted(root.rglob(SWEEP), key=lambda file: (file.stat().st_mtime_ns, file.parent.name))
+    return [run_name(file.parent, root) for file in files]
+
+
+def find_sweep(name: str | Path | None = None, root: Path = ROOT) -> Path:
+    """The folder of a sweep, whether or not all of its cells are finished.
+
+    Args:
+        name: A folder, or a name under `root`; None is the sweep that was started last.
+        root: Where runs are kept.
+
+    Raises:
+        UnknownNameError: No such sweep.
+        BrokenRunError: There is no sweep at all, or the folder holds something else.
+    """
+    names = list_sweeps(root)
+    if name is None:
+        if not names:
+            raise BrokenRunError(f"there is no sweep under {str(root)!r}; 'interp sweep' makes one")
+        return root / names[-1]
+    places = (Path(name), root / name)
+    listing = f"{str(root)!r} has {', '.join(names[-5:])}" if names else f"{str(root)!r} has no sweep at all"
+    try:
+        for folder in places:
+            if (folder / SWEEP).is_file():
+                return folder
+        for folder in places:
+            if folder.is_dir():
+                raise BrokenRunError(f"{str(folder)!r} holds no sweep: {SWEEP} is missing; {listing}")
+    except OSError as error:
+        raise BrokenRunError(f"sweep {str(name)!r} cannot be read: {error.strerror or error}; {listing}") from None
+    raise unknown_name("sweep", str(name), names, listing=listing)
+
+
+def sweep_runs(folder: Path) -> list[Run]:
+    """All finished runs of a sweep, also those of cells that its grid no longer has, in the order of their names.
+
+    Raises:
+        BrokenRunError: One of them is damaged, or written by a newer version.
+    """
+    return [load_run(path) for path in _cells(folder)]
+
+
+def _cells(sweep: Path) -> list[Path]:
+    """The folders of a sweep's finished runs, in the order of their names."""
+    return sorted(path.parent for path in sweep.glob("*/config.json") if path.parent.suffix != PARTIAL)
 
 
 def _newest(root: Path) -> Path:
@@ -62,6 +116,8 @@ def _named(name: str | Path, root: Path) -> Path:
         for folder in places:
             if folder.name and folder.with_name(folder.name + PARTIAL).is_dir():
                 raise _unfinished(str(name))
+            if (folder / SWEEP).is_file():
+                raise _many(folder, root)
             if folder.is_dir():
                 raise BrokenRunError(f"{str(folder)!r} holds no run: config.json is missing; {_listing(root)}")
     except OSError as error:
@@ -71,6 +127,12 @@ def _named(name: str | Path, root: Path) -> Path:
 
 def _unfinished(name: str) -> BrokenRunError:
     return BrokenRunError(f"run {name!r} is not finished; start the command that trains it once more, and it goes on")
+
+
+def _many(sweep: Path, root: Path) -> BrokenRunError:
+    runs = [run_name(path, root) for path in _cells(sweep)]
+    which = f"name one of its {len(runs)}, as in {runs[0]!r}" if runs else "and none is finished yet"
+    return BrokenRunError(f"{str(sweep)!r} holds a sweep, not a single run; {which}")
 
 
 def _listing(root: Path) -> str:

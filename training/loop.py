@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.config import TrainConfig
-from training.mixture import Bucket, draw_buckets
-from training.model import HookedTransformer
+from training.mixture import Examples, draw_examples
+from training.model import HookedTransformer, pack
 from training.optimizer import AveragedWeights, learning_rate, make_optimizer
 from training.randomness import named_generator
 from training.run_config import mixture_of
@@ -27,7 +27,7 @@ class Training:
         averages: The running averages of its weights, by name (`weight_kinds`).
         done: Steps done.
         examples: Of the last step, how many examples of each task it had [task].
-        tokens: Of the last step, how many tokens the model read, padding included.
+        tokens: Of the last step, how many tokens the model read.
     """
 
     def __init__(self, config: TrainConfig, *, device: torch.device | str = "cpu") -> None:
@@ -55,12 +55,12 @@ class Training:
             before clipping.
         """
         settings = self.config.train
-        parts = self._draw(step)
-        scored = sum(int(part.batch.scored.sum()) for part in parts)
-        self.examples = torch.cat([part.task for part in parts]).bincount(minlength=len(self.mixture))
-        self.tokens = sum(part.batch.inputs.numel() for part in parts)
+        drawn = self._draw(step)
+        scored = int(drawn.batch.scored.sum())
+        self.examples = drawn.task.bincount(minlength=len(self.mixture))
+        self.tokens = drawn.tokens
         losses = torch.zeros(len(self.mixture), 2)
-        for part in parts:
+        for part in drawn.within(settings.token_budget):
             part = part.to(self.model.device)
             with torch.autocast(self.model.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
                 nll, task = token_losses(self.model, part)
@@ -77,18 +77,11 @@ class Training:
         self.done = step + 1
         return losses, norm
 
-    def _draw(self, step: int) -> list[Bucket]:
-        """The step's examples, in parts that are read one after the other: buckets, within the token budget."""
+    def _draw(self, step: int) -> Examples:
         config = self.config
-        settings, seed = config.train, config.seed if config.data_seed is None else config.data_seed
-        buckets = draw_buckets(
-            self.mixture,
-            n=settings.batch_size,
-            buckets=settings.buckets,
-            generator=named_generator(seed, "train", step),
-            draw=settings.draw,
-        )
-        return [part for bucket in buckets for part in bucket.within(settings.token_budget)]
+        seed = config.seed if config.data_seed is None else config.data_seed
+        generator = named_generator(seed, "train", step)
+        return draw_examples(self.mixture, n=config.train.batch_size, generator=generator, draw=config.train.draw)
 
     def weights(self) -> dict[str, dict[str, Tensor]]:
         """All kinds of weights (`weight_kinds`); `raw` is a copy, the averages are those that go on changing."""
@@ -130,17 +123,17 @@ class Training:
             self.optimizer.state[parameter] = {"step": steps, **moments}
 
 
-def token_losses(model: HookedTransformer, bucket: Bucket) -> tuple[Tensor, Tensor]:
+def token_losses(model: HookedTransformer, examples: Examples) -> tuple[Tensor, Tensor]:
     """The negative log likelihood of every scored token [scored], and its task [scored]."""
-    batch = bucket.batch
-    hidden = model.scored_residual(batch.inputs, batch.predicting)
-    task = bucket.task.repeat_interleave(batch.scored.sum(dim=1))
+    batch = examples.batch
+    hidden = model.packed_residual(pack(batch))
+    task = examples.task.repeat_interleave(batch.scored.sum(dim=1))
     if model.config.task_heads == 1:
-        return F.cross_entropy(model.logits(hidden).float(), batch.targets, reduction="none"), task
+        return F.cross_entropy(model.logits(hidden), batch.targets, reduction="none"), task
     order = task.argsort(stable=True)
     targets, counts = batch.targets[order], task.bincount(minlength=model.config.task_heads).tolist()
     parts = [
-        F.cross_entropy(model.logits(part, task=place).float(), wanted, reduction="none")
+        F.cross_entropy(model.logits(part, task=place), wanted, reduction="none")
         for place, (part, wanted) in enumerate(zip(hidden[order].split(counts), targets.split(counts), strict=True))
     ]
     return torch.cat(parts), task[order]

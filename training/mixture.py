@@ -1,4 +1,4 @@
-"""The training stream: examples of several tasks, task and length drawn for each, grouped by length without waste."""
+"""The training stream: examples of several tasks, task and length drawn for each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from tasks import Batch, Member
 
 
 @dataclass(frozen=True)
-class Bucket:
-    """Examples of similar length, padded to the longest of them.
+class Examples:
+    """Examples of several tasks, from short to long, the shorter ones filled up behind.
 
     Attributes:
         batch: The examples.
@@ -23,41 +23,49 @@ class Bucket:
     batch: Batch
     task: Int[Tensor, " batch"]
 
-    def within(self, budget: int) -> list["Bucket"]:
-        """The same examples in parts of (nearly) equal numbers of them, each of at most `budget` tokens.
+    @property
+    def tokens(self) -> int:
+        """How many tokens the model has to read: of each example those up to its last predicting position."""
+        return int(_widths(self.batch).sum()) - len(self.task)
+
+    def within(self, budget: int) -> list["Examples"]:
+        """The same examples in parts, each of at most `budget` tokens when filled up to its longest example.
 
         One example is never divided, so a budget below an example's tokens gives parts of one example.
         """
-        rows = max(1, budget // self.batch.inputs.shape[1])
-        count = -(-len(self.task) // rows)
-        if count == 1:
-            return [self]
-        parts = torch.arange(len(self.task)).tensor_split(count)
-        return [Bucket(self.batch[int(part[0]) : int(part[-1]) + 1], self.task[part]) for part in parts]
+        parts: list[Examples] = []
+        widths, first = (_widths(self.batch) - 1).tolist(), 0
+        for last, width in enumerate(widths):
+            if last > first and (last + 1 - first) * width > budget:
+                parts.append(self._part(first, last))
+                first = last
+        return [*parts, self._part(first, len(widths))]
 
-    def to(self, device: torch.device) -> "Bucket":
-        """The same bucket on a device."""
-        return Bucket(self.batch.to(device), self.task.to(device))
+    def to(self, device: torch.device) -> "Examples":
+        """The same examples on a device."""
+        return Examples(self.batch.to(device), self.task.to(device))
+
+    def _part(self, first: int, last: int) -> "Examples":
+        rows = slice(first, last)
+        longest = int(_widths(self.batch[rows]).max())
+        return Examples(Batch(self.batch.tokens[rows, :longest], self.batch.scored[rows, :longest]), self.task[rows])
 
 
-def draw_buckets(
+def draw_examples(
     mixture: Sequence[Member],
     *,
     n: int,
-    buckets: int,
     generator: Generator,
     draw: Literal["example", "batch"] = "example",
-) -> list[Bucket]:
-    """Draws a batch of training examples, then divides it by length.
+) -> Examples:
+    """Draws a batch of training examples.
 
     Task uniform over the mixture, length as that task's lengths are distributed: drawn independently for each example
-    (`example`; Extrapolation by Association, section 3), or once for all of them (`batch`). Attention is causal and the
-    loss a sum over scored tokens, so dividing changes the gradient by rounding only; it saves the work on padding.
+    (`example`; Extrapolation by Association, section 3), or once for all of them (`batch`).
 
     Args:
         mixture: The tasks with their greatest lengths.
-        n: Examples in the batch, over all buckets.
-        buckets: How many buckets of (nearly) equal numbers of examples; at most n.
+        n: Examples in the batch.
         generator: The source of tasks, lengths and examples.
         draw: Whether each example or each batch has a task and a length of its own.
     """
@@ -68,22 +76,20 @@ def draw_buckets(
     for place, member in enumerate(mixture):
         length = torch.where(task == place, member.lengths_at(quantiles), length)
     if draw == "batch":
-        task, length, buckets = task.expand(n), length.expand(n), 1
+        task, length = task.expand(n), length.expand(n)
     parts = [
         member.task.sample(int(rows.sum()), length=length[rows], generator=generator, stream="train")
         for place, member in enumerate(mixture)
         if (rows := task == place).any()
     ]
-    task = task.sort(stable=True).values
     whole = _stack(parts, mixture[0].task.vocabulary.eos)
-    width = whole.scored.long().cumsum(dim=1).argmax(dim=1) + 1  # tokens up to the last scored one
-    order = width.argsort(stable=True)
-    return [_bucket(whole, task, width, rows) for rows in order.tensor_split(min(buckets, n))]
+    order = _widths(whole).argsort(stable=True)
+    return Examples(Batch(whole.tokens[order], whole.scored[order]), task.sort(stable=True).values[order])
 
 
-def _bucket(whole: Batch, task: Tensor, width: Tensor, rows: Tensor) -> Bucket:
-    longest = int(width[rows].max())
-    return Bucket(Batch(whole.tokens[rows, :longest], whole.scored[rows, :longest]), task[rows])
+def _widths(batch: Batch) -> Tensor:
+    """Each example's tokens up to its last scored one. [batch]"""
+    return batch.scored.long().cumsum(dim=1).argmax(dim=1) + 1
 
 
 def _stack(parts: Sequence[Batch], eos: int) -> Batch:

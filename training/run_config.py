@@ -8,7 +8,7 @@ from tasks.own import is_file
 from training.config import MemberConfig, TrainConfig
 from training.files import AGAIN
 
-FORMAT = 2
+FORMAT = 3
 """The layout of a run folder; a folder with a higher number was written by a newer version."""
 
 ROOT = Path("runs")
@@ -22,8 +22,15 @@ def mixture_of(config: TrainConfig) -> tuple[Member, ...]:
 
 
 def sections_of(values: dict[str, Any], *, written: int) -> dict[str, Any]:
-    """The sections of a configuration in today's names; in format 1 the section `train` was called `optimizer`."""
-    return {"train" if written < 2 and name == "optimizer" else name: section for name, section in values.items()}
+    """The sections of a configuration in today's words.
+
+    In format 1 the section `train` was called `optimizer`; up to format 2 it had a key `buckets`, into how many parts
+    a batch was padded, which examples without padding no longer need. It never mattered but for rounding.
+    """
+    today = {"train" if written < 2 and name == "optimizer" else name: section for name, section in values.items()}
+    if written < 3 and isinstance(today.get("train"), dict):
+        today["train"] = {key: value for key, value in today["train"].items() if key != "buckets"}
+    return today
 
 
 def read_config(values: dict[str, Any], folder: Path) -> TrainConfig:

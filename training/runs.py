@@ -85,8 +85,8 @@ class Run:
         """How fast it was trained: a row for each checkpoint.
 
         Columns: step; seconds (of training up to there, over all its sessions, measuring and writing included); and of
-        the steps since the previous checkpoint examples_per_second, tokens_per_second (read by the model, padding
-        included) and scored_tokens_per_second, without measuring and writing; peak_memory_mib (the greatest that the
+        the steps since the previous checkpoint examples_per_second, tokens_per_second (read by the model) and
+        scored_tokens_per_second, without measuring and writing; peak_memory_mib (the greatest that the
         process held so far). Unlike `metrics`, these differ between equal runs.
         """
         return read_table(self.path / TIMING)

@@ -44,7 +44,20 @@ def train(
             longer a number.
         BrokenRunError: What is left of the interrupted run is damaged, or another process is training it.
     """
-    path = Path(path)
+    try:
+        return _train(config, Path(path), device, on_step, trackers)
+    finally:
+        for tracker in trackers:
+            tracker.close()
+
+
+def _train(
+    config: TrainConfig,
+    path: Path,
+    device: str,
+    on_step: Callable[[Progress], object],
+    trackers: Sequence[Tracker],
+) -> Run:
     for member in mixture_of(config):
         for length in config.measure.lengths:
             member.task.check_length(length)
@@ -98,7 +111,5 @@ def _train_into(
         keeper.go(on_step)
         close_folder(partial, path, seconds=keeper.seconds)
     finally:
-        for tracker in trackers:
-            tracker.close()
         if partial.is_dir() and not (partial / STATE).exists():
             shutil.rmtree(partial)  # it holds nothing that a second call could go on from

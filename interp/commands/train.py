@@ -1,12 +1,30 @@
 """`interp train`."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
 
 from interp.console import Monitor, say, show
 from interp.options import Form, Many, Settings
 
 if TYPE_CHECKING:
     from tasks import Group
+    from training import Tracker, TrainConfig
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Watched:
+    """How training is run and watched; what is trained does not depend on it."""
+
+    device: str = "cpu"
+    """Where the model is: cpu, cuda, ..."""
+
+    track: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Many] = ()
+    """Whom to tell what is measured: tensorboard writes to runs/tensorboard/NAME; wandb is Weights & Biases, which
+    keeps the run for later where WANDB_MODE=offline is set."""
 
 
 def train(
@@ -21,6 +39,7 @@ def train(
     set_: Annotated[tuple[str, ...], Settings] = (),
     name: str | None = None,
     form: Form = Form(),
+    watched: Watched = Watched(),
 ) -> None:
     """Train a model on a group's main task with its auxiliaries, alone, or with its control.
 
@@ -51,12 +70,29 @@ def train(
     study = Study(chosen, load_preset(preset).override(set_), seed=seed)
     changes = (set_, () if form == Form() else form, (main, auxiliary) if main else ())
     path = ROOT / (name or default_name(f"{chosen.name}-{condition}", preset, seed, changes=changes))
+    config = study.configs[condition]
+    trackers = [_tracker(kind, path, config) for kind in dict.fromkeys(watched.track)]
     monitor = Monitor()
     with monitor.running():
-        run = train_run(study.configs[condition], path, on_step=lambda progress: monitor(condition, progress))
+        run = train_run(
+            config,
+            path,
+            device=watched.device,
+            trackers=trackers,
+            on_step=lambda progress: monitor(condition, progress),
+        )
     say(f"run: {run.path}")
     last = run.metrics[(run.metrics["step"] == run.steps[-1]) & (run.metrics["weights"] == "averaged")]
     show(last, columns=["task", "length", "n", "accuracy", "stderr"], title="averaged weights, end of training")
+
+
+def _tracker(kind: str, path: Path, config: "TrainConfig") -> "Tracker":
+    from training.run_config import ROOT
+    from training.trackers import TensorBoard, WeightsAndBiases
+
+    if kind == "tensorboard":
+        return TensorBoard(ROOT / "tensorboard" / path.name)
+    return WeightsAndBiases(path.name, folder=ROOT, config=config.model_dump(mode="json"))
 
 
 def _group(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from analyses.study import CONDITIONS
 from tests.analyses.models import STUDY
 from training import train
+from training.conditions import CONDITIONS
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,13 @@ import torch
 from analyses import HeadAblation, HeadOverlap
 from analyses.ablation import COLUMNS as ABLATION_COLUMNS
 from analyses.overlap import COLUMNS as OVERLAP_COLUMNS
-from analyses.study import CONDITIONS, METRICS, Study, open_study
+from analyses.study import METRICS, Study, open_study
 from analyses.study_record import read_record
 from analyses.study_results import StudyResults
 from tasks import BrokenRunError, Group, InvalidValueError, UnknownNameError, get_group
 from tests.analyses.models import GROUP, PRESET, STUDY
 from training import Preset, Progress, Run, load_run, named_generator, train
+from training.conditions import CONDITIONS
 from training.files import AGAIN, write_json
 
 
@@ -272,8 +273,8 @@ def test_a_record_of_format_1_is_read_with_its_section_renamed(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
-        ({"format": 3, "tasks_of_the_future": []},
-         "{folder} was written by a newer version (format 3, this one reads up to 2); upgrade, or run the study again"),
+        ({"format": 4, "tasks_of_the_future": []},
+         "{folder} was written by a newer version (format 4, this one reads up to 3); upgrade, or run the study again"),
         ({"format": "one"},
          ("{file} is not that of a study (config key 'format' = 'one': input should be a valid integer, unable to "
           "parse string as an integer); remove the folder, or run the study again")),

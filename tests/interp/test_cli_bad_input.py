@@ -194,7 +194,7 @@ BROKEN = {
     ),
     "newer": (
         edit(format=99),
-        "run 'broken' was written by a newer version [(]format 99, this one reads up to 2[)]; upgrade, or train .*",
+        "run 'broken' was written by a newer version [(]format 99, this one reads up to 3[)]; upgrade, or train .*",
     ),
     "older task": (
         edit(tasks={"shift": 0, "copy": 1}),
@@ -250,7 +250,7 @@ def test_broken_runs(
                 '{"format": 99, "group": "copy+shift", "main_length": 3, "auxiliary_length": 5, "preset": "small", '
                 '"sections": {}, "seed": 0, "n": 8}'
             ),
-            "'runs/old' was written by a newer version [(]format 99, this one reads up to 2[)]; upgrade, or run .*",
+            "'runs/old' was written by a newer version [(]format 99, this one reads up to 3[)]; upgrade, or run .*",
         ),
         (
             (

@@ -32,4 +32,4 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_fields_that_it_names_exist() -> None:
     fields = {*ModelConfig.model_fields, *OptimizerConfig.model_fields, *MeasureConfig.model_fields}
-    assert {"draw", "buckets", "task_heads", "clip", "warmup", "final", "decay", "average"} <= fields
+    assert {"draw", "token_budget", "task_heads", "clip", "warmup", "final", "decay", "average"} <= fields

@@ -14,7 +14,7 @@ from training import Progress, Run, evaluate, named_generator, train
 from training.config import MeasureConfig
 from training.files import read_tensors
 from training.keeping import checkpoint_steps
-from training.mixture import draw_buckets
+from training.mixture import draw_examples
 from training.run_config import mixture_of
 from training.runs import checkpoint_path, fresh_model
 
@@ -111,9 +111,9 @@ def test_times_of_each_checkpoint(tmp_path: Path) -> None:
     # The same steps took the same time whatever is counted: scored tokens and examples are in the batches' proportion.
     read = scored = 0
     for step in range(4):
-        buckets = draw_buckets(mixture_of(config), n=8, buckets=2, generator=named_generator(0, "train", step))
-        read += sum(bucket.batch.tokens.numel() - len(bucket.batch) for bucket in buckets)
-        scored += sum(int(bucket.batch.scored.sum()) for bucket in buckets)
+        batch = draw_examples(mixture_of(config), n=8, generator=named_generator(0, "train", step)).batch
+        read += sum(max(row.nonzero()).item() for row in batch.scored)  # what stands before the last scored token
+        scored += int(batch.scored.sum())
     first = timing.iloc[0]
     assert first["tokens_per_second"] / first["examples_per_second"] == pytest.approx(read / 32)
     assert first["scored_tokens_per_second"] / first["examples_per_second"] == pytest.approx(scored / 32)

@@ -9,7 +9,7 @@ from benchmarks.memory import peak_bytes
 from tests.training.tiny import COPY, tiny_config
 from training import TrainConfig, train
 from training.loop import Training, token_losses
-from training.mixture import draw_buckets
+from training.mixture import draw_examples
 from training.randomness import named_generator
 from training.run_config import mixture_of
 from training.runs import fresh_model
@@ -31,10 +31,10 @@ def test_every_task_trains_its_own_unembedding(tmp_path: Path) -> None:
 def test_losses_of_separate_unembeddings_by_hand() -> None:
     config = heads_config()
     model = fresh_model(config)
-    (bucket,) = draw_buckets(mixture_of(config), n=16, buckets=1, generator=named_generator(0, "x"))
-    losses, task = token_losses(model, bucket)
+    drawn = draw_examples(mixture_of(config), n=16, generator=named_generator(0, "x"))
+    losses, task = token_losses(model, drawn)
     expected: dict[int, list[float]] = {0: [], 1: []}
-    for row, scored, place in zip(bucket.batch.tokens, bucket.batch.scored, bucket.task.tolist(), strict=True):
+    for row, scored, place in zip(drawn.batch.tokens, drawn.batch.scored, drawn.task.tolist(), strict=True):
         logits = model(row[None], task=place)[0].log_softmax(dim=-1)
         positions = scored.nonzero()[:, 0]
         expected[place] += (-logits[positions - 1, row[positions]]).tolist()
@@ -49,8 +49,7 @@ def test_loss_is_the_mean_over_the_scored_tokens_since_the_last_checkpoint(tmp_p
     counts = []
     for step in range(12):
         generator = named_generator(0, "train", step)
-        buckets = draw_buckets(mixture_of(config), n=8, buckets=2, generator=generator)
-        counts.append(sum(int(bucket.batch.scored.sum()) for bucket in buckets))
+        counts.append(int(draw_examples(mixture_of(config), n=8, generator=generator).batch.scored.sum()))
     for first, step in ((0, 4), (4, 8), (8, 12)):
         loss = run.metrics.loc[run.metrics["step"] == step, "loss"].iloc[0]
         part = slice(first, step)
@@ -72,8 +71,7 @@ def test_one_data_seed_and_several_seeds_differ_in_the_initial_weights_only() ->
     )
     assert not torch.equal(first.model.W_E, second.model.W_E)
     for one, other in ((first, second), (first, plain)):
-        pairs = zip(one._draw(3), other._draw(3), strict=True)
-        assert all(torch.equal(a.batch.tokens, b.batch.tokens) for a, b in pairs)
+        assert torch.equal(one._draw(3).batch.tokens, other._draw(3).batch.tokens)
 
 
 def test_a_token_budget_divides_the_work_and_not_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,8 +79,7 @@ def test_a_token_budget_divides_the_work_and_not_the_gradient(monkeypatch: pytes
     for one in (whole, parts):  # the gradient stays as it is
         monkeypatch.setattr(one.optimizer, "step", lambda: None)
         monkeypatch.setattr(one.optimizer, "zero_grad", lambda **_: None)
-    assert all(part.batch.inputs.numel() <= 25 for part in parts._draw(0))
-    assert len(parts._draw(0)) > len(whole._draw(0)) == 2
+    assert len(parts._draw(0).within(25)) > 1
     (losses, norm), (same, also) = whole.step(0), parts.step(0)
     torch.testing.assert_close(same, losses)
     torch.testing.assert_close(also, norm)
@@ -91,13 +88,8 @@ def test_a_token_budget_divides_the_work_and_not_the_gradient(monkeypatch: pytes
         assert one.grad is not None
 
 
-def test_a_budget_below_one_example_reads_one_at_a_time() -> None:
-    parts = Training(tiny_config(train={"token_budget": 1}))._draw(0)
-    assert [len(part.batch) for part in parts] == [1] * 8
-
-
 def test_peak_memory_of_a_step_follows_the_token_budget() -> None:
-    big = {"batch_size": 512, "buckets": 1}
+    big = {"batch_size": 512}
     shape = {"d_model": 64, "d_mlp": 256}
     peaks = []
     for budget in (65_536, 1024):

@@ -46,7 +46,7 @@ def test_runs_are_trained_side_by_side_as_one_by_one(tmp_path: Path) -> None:
 def test_finished_runs_need_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config()
     train(config, tmp_path / "a")
-    monkeypatch.setattr("training.parallel.ProcessPoolExecutor", None)
+    monkeypatch.setattr("training.parallel.Processes", None)
     told: list[tuple[str, int]] = []
     train_many(
         jobs(tmp_path, {"a": config}), workers=2, on_progress=lambda name, progress: told.append((name, progress.step))

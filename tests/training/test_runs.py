@@ -318,9 +318,9 @@ def test_config_of_something_else(here: Path, change: Callable[[dict[str, object
         load_run("first")
 
 
-def test_a_run_of_format_1_is_read_with_its_section_renamed(here: Path) -> None:
+def test_a_run_of_format_1_is_read_in_todays_words(here: Path) -> None:
     path = ROOT / "first" / "config.json"
     values = read_json(path)
-    values["config"]["optimizer"] = values["config"].pop("train")
+    values["config"]["optimizer"] = values["config"].pop("train") | {"buckets": 4}
     path.write_text(json.dumps(values | {"format": 1}))
     assert load_run("first").config.train.steps == 2

@@ -26,7 +26,7 @@ def tiny_config(
 ) -> TrainConfig:
     """12 steps of 8 examples, checkpoints at 4, 8 and 12, unless told otherwise."""
     shape = {"n_layers": 1, "n_heads": 2, "d_model": 16, "d_mlp": 16, "d_vocab": len(vocabulary)}
-    steps = {"steps": 12, "batch_size": 8, "buckets": 2, "warmup": 2, "learning_rate": 1e-2}
+    steps = {"steps": 12, "batch_size": 8, "warmup": 2, "learning_rate": 1e-2}
     return TrainConfig.read(
         {
             "mixture": mixture,

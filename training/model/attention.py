@@ -4,14 +4,18 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
 from training.config import ModelConfig
 from training.model.cache import KeyValue
+from training.model.packing import Packed
 from training.model.parts import bias_or_zeros, hooked, plus_bias
-from training.model.rotary import cached_tables, rotate
+from training.model.rotary import adjacent, apart, cached_tables, cached_turns, rotate, turn
+
+_LONG = 256
+"""Positions from which on fused attention in half precision on a processor is the faster one."""
 
 
 class Attention(nn.Module):
@@ -44,7 +48,11 @@ class Attention(nn.Module):
         self._points = tuple(module for module in self.modules() if isinstance(module, HookPoint))
 
     def forward(
-        self, x: Float[Tensor, "batch pos d_model"], past: KeyValue | None = None, first: int = 0
+        self,
+        x: Float[Tensor, "batch pos d_model"],
+        past: KeyValue | None = None,
+        first: int = 0,
+        packed: Packed | None = None,
     ) -> Float[Tensor, "batch queries d_model"]:
         """The sum over heads of z[head] @ W_O[head], plus b_O.
 
@@ -53,41 +61,59 @@ class Attention(nn.Module):
             past: Keys and values of earlier tokens, grown in place.
             first: The first position whose output is wanted; earlier ones are keys and values only. Not to be used
                 while something is hooked, since hooks are promised every position.
+            packed: Several examples in a row: which tokens belong together. Not together with the former two.
         """
-        return self.out(self.z(x, past, first))
+        return self.out(self.z(x, past, first, packed))
 
     def z(
-        self, x: Float[Tensor, "batch pos d_model"], past: KeyValue | None = None, first: int = 0
+        self,
+        x: Float[Tensor, "batch pos d_model"],
+        past: KeyValue | None = None,
+        first: int = 0,
+        packed: Packed | None = None,
     ) -> Float[Tensor, "batch queries head d_head"]:
         """Each head's output before W_O: its pattern times its values."""
-        return self._explicit(x, past) if hooked(*self._points) else self._fast(x, past, first)
+        return self._explicit(x, past) if hooked(*self._points) else self._fast(x, past, first, packed)
 
-    def out(self, z: Float[Tensor, "batch queries head d_head"]) -> Float[Tensor, "batch queries d_model"]:
-        """What the heads write to the residual stream together."""
-        return plus_bias(z.flatten(2) @ self.W_O.flatten(0, 1), self.b_O)
+    def out(self, z: Float[Tensor, "*batch head d_head"]) -> Float[Tensor, "*batch d_model"]:
+        """What the heads write to the residual stream together, position by position."""
+        return plus_bias(z.flatten(-2) @ self.W_O.flatten(0, 1), self.b_O)
 
-    def _fast(self, x: Tensor, past: KeyValue | None, first: int) -> Tensor:
+    def _fast(self, x: Tensor, past: KeyValue | None, first: int, packed: Packed | None) -> Tensor:
         """z by fused attention. [batch, queries, head, d_head]"""
-        config = self.config
-        weight = torch.cat((self.W_Q, self.W_K, self.W_V)).transpose(0, 1).flatten(1)  # [d_model, all heads * d_head]
-        qkv = x @ weight
-        if config.biases != "none":
-            qkv = qkv + torch.cat((self.b_Q, self.b_K, self.b_V)).flatten()
-        heads, groups = config.n_heads, config.n_key_value_heads
-        qk, v = qkv.unflatten(2, (heads + 2 * groups, config.d_head)).split((heads + groups, groups), dim=2)
         start = past.length if past else 0
-        if config.positions == "rotary":
-            qk = rotate(qk, self._tables(x, start))
-        q, k = qk.split((heads, groups), dim=2)
-        if config.temperature == "log_n":
-            q = q * self._log_n(x, start)[:, None, None]
+        q, k, v = self._qkv(x, start, packed)
         if past is not None:
+            if self.config.positions == "rotary":
+                q, k = apart(q), apart(k)  # as the explicit path caches them
             k, v = past.append(k, v)
         q = q[:, first:]
         q, k, v = (part.transpose(1, 2) for part in (q, self._per_head(k), self._per_head(v)))
+        if packed is not None:
+            return _packed_attention(q, k, v, packed.mask).transpose(1, 2)
         causal = not start and not first
         mask = None if causal or q.shape[2] == 1 else self._visible(x, start)[first:]
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal).transpose(1, 2)
+
+    def _qkv(self, x: Tensor, start: int, packed: Packed | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Turned and tempered queries and keys, in the order of `adjacent` if rotary, and values, by one product."""
+        c = self.config
+        rotary, positions = c.positions == "rotary", packed.positions if packed else self._places(x, start)
+        qk, v = torch.cat((self.W_Q, self.W_K)), self.W_V
+        weight = torch.cat((adjacent(qk) if rotary else qk, v)).transpose(0, 1).flatten(1)  # [d_model, all * d_head]
+        qkv = x @ weight
+        if c.biases != "none":
+            b_qk = torch.cat((self.b_Q, self.b_K))
+            qkv = qkv + torch.cat((adjacent(b_qk) if rotary else b_qk, self.b_V)).flatten()
+        heads, groups = c.n_heads, c.n_key_value_heads
+        qk, v = qkv.unflatten(2, (heads + 2 * groups, c.d_head)).split((heads + groups, groups), dim=2)
+        if rotary:
+            turns = cached_turns(start, start + x.shape[1], c.d_head, c.rotary_base, x.device, x.dtype)
+            qk = turn(qk, turns[positions] if packed else turns)
+        q, k = qk.split((heads, groups), dim=2)
+        if c.temperature == "log_n":
+            q = q * self._log_n(positions, x.dtype)[..., None, None]
+        return q, k, v
 
     def _explicit(self, x: Tensor, past: KeyValue | None) -> Tensor:
         """z, one hook point per step. [batch, pos, head, d_head]"""
@@ -102,7 +128,7 @@ class Attention(nn.Module):
             k, v = past.append(k, v)
         scores = torch.einsum("bqhd,bkhd->bhqk", q, self._per_head(k)) / math.sqrt(self.config.d_head)
         if self.config.temperature == "log_n":
-            scores = scores * self._log_n(x, start)[:, None]
+            scores = scores * self._log_n(self._places(x, start), x.dtype)[:, None]
         scores = self.hook_attn_scores(scores.masked_fill(~self._visible(x, start), -torch.inf))
         pattern = self.hook_pattern(scores.softmax(dim=-1))
         return self.hook_z(torch.einsum("bhqk,bkhd->bqhd", pattern, self._per_head(v)))
@@ -116,14 +142,28 @@ class Attention(nn.Module):
         c = self.config
         return cached_tables(start, start + x.shape[1], c.d_head, c.rotary_base, x.device, x.dtype)
 
-    def _log_n(self, x: Tensor, start: int) -> Tensor:
-        """beta * ln(n) for each query, which attends to itself and everything before it. [pos]"""
-        exact = torch.promote_types(x.dtype, torch.float32)  # half precision cannot count to 257
-        attended = torch.arange(start + 1, start + x.shape[1] + 1, device=x.device, dtype=exact)
-        return self.beta * attended.log().to(x.dtype)
+    def _log_n(self, positions: Tensor, dtype: torch.dtype) -> Tensor:
+        """beta * ln(n) for the query at each position, which attends to itself and everything before it."""
+        exact = torch.promote_types(dtype, torch.float32)  # half precision cannot count to 257
+        return self.beta * (positions + 1).to(exact).log().to(dtype)
 
     @staticmethod
-    def _visible(x: Tensor, start: int) -> Bool[Tensor, "query key"]:
+    def _places(x: Tensor, start: int) -> Int[Tensor, " pos"]:
+        return torch.arange(start, start + x.shape[1], device=x.device)
+
+    @classmethod
+    def _visible(cls, x: Tensor, start: int) -> Bool[Tensor, "query key"]:
         """True where a query may attend to a key: at its own position and before."""
-        queries = torch.arange(start, start + x.shape[1], device=x.device)
-        return queries[:, None] >= torch.arange(start + x.shape[1], device=x.device)
+        return cls._places(x, start)[:, None] >= torch.arange(start + x.shape[1], device=x.device)
+
+
+def _packed_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Attention within each example of packed rows. [row, head, query, d_head]
+
+    Fused, but in half precision on a processor step by step, with a softmax in float32: there the gradient of fused
+    attention takes ten times as long on short rows.
+    """
+    if v.dtype in (torch.float32, torch.float64) or v.device.type != "cpu" or mask.shape[-1] > _LONG:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.to(v.dtype))
+    scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(2, 3)
+    return (scores + mask).softmax(dim=-1).to(v.dtype) @ v

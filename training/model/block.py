@@ -12,6 +12,7 @@ from training.config import ModelConfig
 from training.model.attention import Attention
 from training.model.cache import KeyValue
 from training.model.norm import Norm
+from training.model.packing import Packed
 from training.model.parts import bias_or_zeros, plus_bias
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
@@ -54,16 +55,20 @@ class Block(nn.Module):
         self.hook_mlp_out, self.hook_resid_post = HookPoint(), HookPoint()  # each [batch, pos, d_model]
 
     def forward(
-        self, resid: Float[Tensor, "batch pos d_model"], past: KeyValue | None = None
+        self, resid: Float[Tensor, "batch pos d_model"], past: KeyValue | None = None, packed: Packed | None = None
     ) -> Float[Tensor, "batch pos d_model"]:
-        return self.after_attention(self.middle(resid, past))
+        return self.after_attention(self.middle(resid, past, packed=packed))
 
     def middle(
-        self, resid: Float[Tensor, "batch pos d_model"], past: KeyValue | None = None, first: int = 0
+        self,
+        resid: Float[Tensor, "batch pos d_model"],
+        past: KeyValue | None = None,
+        first: int = 0,
+        packed: Packed | None = None,
     ) -> Float[Tensor, "batch queries d_model"]:
         """The residual stream after attention, from position `first` on (see `Attention`)."""
         resid = self.hook_resid_pre(resid)
-        return resid[:, first:] + self.hook_attn_out(self.attn(self.ln1(resid), past, first))
+        return resid[:, first:] + self.hook_attn_out(self.attn(self.ln1(resid), past, first, packed))
 
     def after_attention(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """The rest of the block, from the residual stream in its middle: position by position, so any shape will do."""

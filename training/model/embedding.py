@@ -29,7 +29,7 @@ class PosEmbed(nn.Module):
         self.W_pos = nn.Parameter(torch.empty(config.n_ctx, config.d_model))
 
     def forward(self, positions: Int[Tensor, " pos"]) -> Float[Tensor, "1 pos d_model"]:
-        last, n_ctx = int(positions[-1]) + 1, len(self.W_pos)
+        last, n_ctx = int(positions.max()) + 1, len(self.W_pos)
         if last > n_ctx:
             raise InvalidValueError(
                 f"the example has {last} tokens, but the learned position table has {n_ctx}; "

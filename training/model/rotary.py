@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 
@@ -34,6 +34,37 @@ def cached_tables(
     with torch.inference_mode(mode=False):  # made during inference, they must serve training too
         like = torch.empty(0, device=device, dtype=dtype)
         return rotary_tables(torch.arange(start, stop), d_head=d_head, base=base, like=like)
+
+
+@lru_cache(maxsize=256)
+def cached_turns(
+    start: int, stop: int, d_head: int, base: float, device: torch.device, dtype: torch.dtype
+) -> Complex[Tensor, "pos 1 half"]:
+    """The same angles as complex numbers of length 1, for `turn`."""
+    with torch.inference_mode(mode=False):
+        cos, sin = cached_tables(start, stop, d_head, base, device, torch.promote_types(dtype, torch.float32))
+        return torch.complex(cos, sin)[:, None]
+
+
+def turn(
+    x: Float[Tensor, "batch pos head d_head"], turns: Complex[Tensor, "*batch pos 1 half"]
+) -> Float[Tensor, "batch pos head d_head"]:
+    """What `rotate` does, in one pass, for components in the order of `adjacent`."""
+    pairs = x.to(turns.real.dtype).unflatten(-1, (-1, 2))
+    return torch.view_as_real(torch.view_as_complex(pairs) * turns).flatten(-2).to(x.dtype)
+
+
+def adjacent(x: Float[Tensor, "*any d_head"]) -> Float[Tensor, "*any d_head"]:
+    """Reorders components so that each pair that turns together stands side by side: 0, d_head/2, 1, d_head/2 + 1, ...
+
+    A product of a query and a key does not change if both are reordered.
+    """
+    return x.unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2)
+
+
+def apart(x: Float[Tensor, "*any d_head"]) -> Float[Tensor, "*any d_head"]:
+    """Undoes `adjacent`."""
+    return x.unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
 
 
 def rotate(

@@ -17,6 +17,7 @@ from training.model.cache import KeyValueCache
 from training.model.embedding import Embed, PosEmbed, TiedUnembed, Unembed
 from training.model.hooking import StrictlyHooked
 from training.model.norm import Norm
+from training.model.packing import STEP, Packed
 
 
 class HookedTransformer(StrictlyHooked):
@@ -104,14 +105,15 @@ class HookedTransformer(StrictlyHooked):
 
     def logits(self, resid: Float[Tensor, "*batch d_model"], *, task: int = 0) -> Float[Tensor, "*batch vocab"]:
         """Final norm and unembedding, position by position, so any selection of positions will do."""
-        return self.unembed(self.ln_final(resid), task=task)
+        with torch.autocast(resid.device.type, enabled=False):  # in the weights' precision, and so the loss
+            return self.unembed(self.ln_final(resid.to(self.dtype)), task=task)
 
     def scored_logits(
         self, tokens: Int[Tensor, "batch pos"], predicting: Bool[Tensor, "batch pos"], *, task: int = 0
     ) -> Float[Tensor, "scored vocab"]:
         """Logits at the predicting positions only (`Batch.predicting`).
 
-        With nothing hooked, the last block's MLP and the unembedding run on those positions alone.
+        With nothing hooked, the last block's output map and MLP and the unembedding run on those positions alone.
         """
         return self.logits(self.scored_residual(tokens, predicting), task=task)
 
@@ -121,11 +123,28 @@ class HookedTransformer(StrictlyHooked):
         """The residual stream after the last block, at the predicting positions only."""
         if self.is_hooked:
             return self.residual(tokens)[predicting]
-        resid = self.start(tokens)
+        return self._last(self.start(tokens), predicting.flatten().nonzero().flatten(), None)
+
+    def packed_residual(self, packed: Packed) -> Float[Tensor, "scored d_model"]:
+        """`scored_residual` of a packed batch, in the batch's order; while hooked, computed without packing."""
+        if self.is_hooked:
+            return self.scored_residual(packed.batch.inputs, packed.batch.predicting)
+        resid = self.embed(packed.tokens)
+        if self.config.positions == "learned":
+            resid = resid + self.pos_embed(packed.positions.flatten()).view_as(resid)
+        count = len(packed.predicting)
+        return self._last(resid, F.pad(packed.predicting, (0, -count % (4 * STEP))), packed)[:count]
+
+    def _last(
+        self, resid: Float[Tensor, "batch pos d_model"], places: Int[Tensor, " scored"], packed: Packed | None
+    ) -> Float[Tensor, "scored d_model"]:
+        """The residual stream after the last block at some places, counted through all rows."""
         for block in self.blocks[:-1]:
-            resid = block(resid)
+            resid = block(resid, packed=packed)
         last = self.blocks[-1]
-        return last.after_attention(last.middle(resid)[predicting])
+        z = last.attn.z(last.ln1(resid), packed=packed)
+        z, resid = (part.flatten(0, 1).index_select(0, places) for part in (z, resid))
+        return last.after_attention(resid + last.attn.out(z))
 
     @property
     def cfg(self) -> TransformerLensConfig:

@@ -1,11 +1,12 @@
 """Rotation by position: lengths stay, products depend on the distance only, however far out."""
 
+import cmath
 import math
 
 import torch
 from torch import Generator
 
-from training.model.rotary import rotary_tables, rotate
+from training.model.rotary import adjacent, apart, cached_turns, rotary_tables, rotate, turn
 
 
 def test_first_pair_turns_by_the_position_and_later_pairs_more_slowly() -> None:
@@ -25,3 +26,13 @@ def test_products_depend_on_the_distance_only() -> None:
         products.append(query @ key)
     torch.testing.assert_close(torch.stack(products), products[0].expand(3), rtol=1e-4, atol=1e-5)
     assert abs(products[0] - (q * k).sum()) > 1e-3
+
+
+def test_pairs_side_by_side_turn_as_pairs_apart() -> None:
+    # d_head 4: components 0, 1, 2, 3 pair as (0, 2) and (1, 3), so side by side they stand 0, 2, 1, 3.
+    x = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    assert adjacent(x).tolist() == [1, 3, 2, 4]
+    assert torch.equal(apart(adjacent(x)), x)
+    turned = turn(adjacent(x)[None, None, None], cached_turns(3, 4, 4, 100.0, x.device, x.dtype))[0, 0, 0]
+    first, second = complex(1, 3) * cmath.exp(3j), complex(2, 4) * cmath.exp(0.3j)
+    torch.testing.assert_close(turned, torch.tensor([first.real, first.imag, second.real, second.imag]))

@@ -1,0 +1,95 @@
+"""Packed examples: every one stands once in a row, alone with itself, and gets the logits it gets alone."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Generator, Tensor
+
+from tasks import Batch
+from tests.training.model.cases import CASES, tiny_model
+from training.model import pack
+
+ROWS = torch.tensor([[1, 2, 3, 0, 0], [4, 5, 6, 7, 0], [8, 1, 0, 0, 0]])
+SCORED = torch.tensor([[0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 1, 0, 0, 0]]).bool()
+
+
+def batch_of(widths: list[int], *, seed: int = 0) -> Batch:
+    """Examples that are read up to `width` tokens, the last of which and perhaps some before predict."""
+    generator = Generator().manual_seed(seed)
+    tokens = torch.randint(9, (len(widths), max(widths) + 2), generator=generator)
+    place, last = torch.arange(tokens.shape[1]), torch.tensor(widths)[:, None]
+    some = torch.rand(tokens.shape, generator=generator) < 0.4
+    return Batch(tokens, (place == last) | (some & (place > 0) & (place < last)))
+
+
+def test_a_packed_batch_by_hand() -> None:
+    # Read are 2, 3 and 1 tokens: 4 5 6 first, then 1 2, then 8. Six in a row of 16 leave ten empty, so rows have the
+    # longest one's length, 3: 4 5 6 fills the first, 1 2 8 the second. Predicting are 2 (place 4), 6 (place 2), 8 (5).
+    packed = pack(Batch(ROWS, SCORED))
+    assert packed.tokens.tolist() == [[4, 5, 6], [1, 2, 8]]
+    assert packed.positions.tolist() == [[0, 1, 2], [0, 1, 0]]
+    assert packed.predicting.tolist() == [4, 2, 5]
+    visible = (packed.mask[1, 0] == 0).int()
+    assert visible.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+
+
+def test_rows_have_round_lengths_where_little_stays_empty() -> None:
+    assert pack(batch_of([30, 2, 15, 17])).tokens.shape == (2, 32)
+    assert pack(batch_of([17, 17])).tokens.shape == (2, 17)
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(0, 99))
+def test_every_example_stands_once_and_in_one_piece(widths: list[int], seed: int) -> None:
+    batch = batch_of(widths, seed=seed)
+    packed = pack(batch)
+    assert torch.equal(packed.tokens.flatten()[packed.predicting], batch.inputs[batch.predicting])
+    pieces = []
+    for tokens, positions in zip(packed.tokens.tolist(), packed.positions.tolist(), strict=True):
+        for token, position in zip(tokens, positions, strict=True):
+            pieces = [*pieces, [token]] if position == 0 else [*pieces[:-1], [*pieces[-1], token]]
+    for width, example in zip(widths, batch.inputs.tolist(), strict=True):
+        assert example[:width] in pieces
+
+
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
+def test_packed_logits_and_gradients_are_those_of_each_example_alone(changes: dict[str, Any]) -> None:
+    model, batch = tiny_model(**changes).double(), batch_of([9, 3, 5, 1, 8, 4])
+    packed, task = pack(batch), model.config.task_heads - 1
+    logits = model.logits(model.packed_residual(packed), task=task)
+    alone = [model(batch.inputs[[row]], task=task)[0, batch.predicting[row]] for row in range(len(batch))]
+    torch.testing.assert_close(logits, torch.cat(alone), rtol=0, atol=1e-9)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    one, other = (torch.autograd.grad(_loss(values, batch), parameters) for values in (logits, torch.cat(alone)))
+    for ours, wanted in zip(one, other, strict=True):
+        torch.testing.assert_close(ours, wanted, rtol=0, atol=1e-9)
+
+
+def _loss(logits: Tensor, batch: Batch) -> Tensor:
+    return torch.nn.functional.cross_entropy(logits, batch.targets)
+
+
+def test_a_hook_sees_the_examples_one_by_one() -> None:
+    model, packed, seen = tiny_model(), pack(batch_of([4, 2, 3])), []
+    with torch.no_grad():
+        wanted = model.packed_residual(packed)
+        with model.hooks([("blocks.0.hook_resid_pre", lambda value, hook: seen.append(value.shape[:2]))]):
+            torch.testing.assert_close(model.packed_residual(packed), wanted, rtol=1e-5, atol=1e-5)
+    assert seen == [packed.batch.inputs.shape[:2]]
+
+
+@pytest.mark.parametrize("longest", [9, 300])
+def test_in_bfloat16_logits_are_float32_and_near(longest: int) -> None:
+    # 9: attention step by step; 300: fused. Residual stream and logits keep float32; bfloat16 has 8 bits.
+    model, packed = tiny_model(), pack(batch_of([longest, 5, 3, 5]))
+    with torch.no_grad():
+        wanted = model.logits(model.packed_residual(packed))
+    with torch.autocast("cpu", torch.bfloat16):
+        resid = model.packed_residual(packed)
+        logits = model.logits(resid)
+    assert resid.dtype == logits.dtype == torch.float32
+    assert 1e-6 < (logits - wanted).std() / wanted.std() < 0.02
+    logits.sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
