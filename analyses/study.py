@@ -29,6 +29,7 @@ from training.conditions import (
 )
 from training.config import TrainConfig
 from training.files import read_json, write_json
+from training.fits import refuse_too_long
 from training.parallel import train_many
 from training.run_config import FORMAT
 from training.runs import STUDY, Weights
@@ -64,6 +65,8 @@ class Study:
         if self.n < 4:
             raise InvalidValueError(f"n = {self.n} examples are too few for a study; use at least 4")
         model = self.configs["auxiliary"].model
+        for task in self._tasks:
+            refuse_too_long(model, task, self.lengths)
         if model.n_layers * model.n_heads < self.overlap.k:
             raise InvalidValueError(
                 f"the study compares the top {self.overlap.k} heads, but the preset's model has "

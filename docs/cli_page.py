@@ -29,9 +29,9 @@ is the newest. A study's name stands for its model with the auxiliary.
 `--out x.csv`, to a file; `--json` prints it to stdout as JSON records, with nothing else there. A table that is shown
 has the columns one reads; a written one has all of them. The same command on the same files writes the same bytes.
 
-**Exit codes.** 0: done. 2: the command line, a name, a value or a file is wrong; one line on stderr says which value,
-what is allowed and what to do next, and nothing half-written is left behind. 130: interrupted; the same command goes on
-from the last checkpoint.
+**Exit codes.** 0: done. 1: done, but a cell of a sweep failed; stderr says which, and why. 2: the command line, a name,
+a value or a file is wrong; one line on stderr says which value, what is allowed and what to do next, and nothing
+half-written is left behind. 130: interrupted; the same command goes on from the last checkpoint.
 """
 
 

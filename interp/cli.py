@@ -10,9 +10,11 @@ from cyclopts import App, CycloptsError
 from interp.commands.ablate import ablate
 from interp.commands.demo import demo
 from interp.commands.evaluate import evaluate
+from interp.commands.figure import figure
 from interp.commands.overlap import overlap
 from interp.commands.report import report
 from interp.commands.study import study
+from interp.commands.sweep import sweep
 from interp.commands.tasks import tasks
 from interp.commands.train import train
 
@@ -24,19 +26,22 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-for command in (demo, tasks, train, evaluate, ablate, overlap, study, report):
+for command in (demo, tasks, train, evaluate, ablate, overlap, study, sweep, figure, report):
     app.command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command. Exit code 0: done; 2: the user's mistake, told in one line; 130: interrupted."""
+    """Runs a command.
+
+    Exit code 0: done; 1: done, but a cell of a sweep failed; 2: the user's mistake, told in one line; 130: interrupted.
+    """
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs a command and returns its exit code."""
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _refuse(f"{error} See '{' '.join(('interp', *(error.command_chain or ())))} --help'.")
     except KeyboardInterrupt:
@@ -55,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(error, InterpError):
             return _refuse(str(error))
         raise
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _refuse(text: str) -> int:

@@ -2,15 +2,18 @@
 
 import dataclasses
 import json
+import math
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import operations, sampling_row
+from benchmarks import lens3, operations, sampling_row
 from benchmarks.__main__ import bench
 from benchmarks.ablation_row import LARGE_WEIGHTS, ablation_maps, check_equal, sample_batches
+from benchmarks.lens3_worker import packed, unpacked
 from benchmarks.memory import peak_bytes
 from benchmarks.plain import plain_model
 from benchmarks.rounds import Contender, Rounds, Spread, run_rounds
@@ -51,12 +54,16 @@ def test_peers_hold_our_weights() -> None:
 
 
 def test_training_steps_lose_the_same() -> None:
-    # The plain loop follows ours; TransformerLens' trains biases that ours does not have, and leaves it slowly.
+    # The plain loop follows ours; TransformerLens' trains biases that ours does not have, and leaves it slowly; and
+    # bfloat16 rounds to three digits.
     steps = training_steps(TINY.config(initializer_range=LARGE_WEIGHTS))
     losses = {name: torch.stack([step(number) for number in range(4)]) for name, step in steps.items()}
     torch.testing.assert_close(losses["plain PyTorch"], losses["ours"], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(losses["TransformerLens"][0], losses["ours"][0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(losses["TransformerLens"], losses["ours"], rtol=1e-2, atol=0)
+    for name in ("ours, bfloat16", "plain PyTorch, bfloat16"):
+        torch.testing.assert_close(losses[name], losses["ours"], rtol=1e-2, atol=0)
+        assert not torch.equal(losses[name], losses["ours"])
     assert losses["ours"].unique().numel() == 4
 
 
@@ -122,22 +129,80 @@ def test_ratios_are_taken_within_rounds() -> None:
     assert rounds.speed("ours", per_unit=8.0) == Spread(4.0, 2.0, 8.0)
 
 
+def no_environment() -> Path:
+    raise lens3.Unavailable("no index")
+
+
+WORKER = """
+import sys
+from torch import nn
+from benchmarks.lens3_worker import serve
+class Model(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Embedding(5, 3), nn.Linear(3, 5))
+        for parameter in self.parameters():
+            nn.init.constant_(parameter, 0.5)
+serve(lambda settings: Model(), sys.stdin, sys.stdout)
+"""
+
+
+@pytest.mark.slow
+def test_the_other_process_takes_the_steps_that_are_taken_here() -> None:
+    # All weights are equal, so all five logits are: the first loss is ln 5, over the two targets that count. The
+    # gradient of the embedding is then 0, as 0.5 times the logits' gradients, which sum to 0.
+    settings = {"model": {}, "threads": 1, "weight_decay": 0.0, "betas": (0.9, 0.98), "clip": 1.0}
+    inputs, targets = torch.tensor([[0, 1, 2], [3, 4, 0]]), torch.tensor([[1, -100, 3], [-100, -100, -100]])
+    with lens3.Worker([sys.executable, "-c", WORKER], settings) as worker:
+        assert worker.parameters == 5 * 3 + 3 * 5 + 5
+        first, second = (worker.step(inputs, targets, 0.1) for _ in range(2))
+        assert worker.peak(inputs, targets, 0.1) > 5 * 3 * 4  # at least the embedding's gradient
+    assert first == pytest.approx(math.log(5))
+    assert second < first
+
+
+def test_a_process_that_ends_is_a_reason_to_leave_it_out() -> None:
+    with pytest.raises(lens3.Unavailable, match=r"^its process ended with exit code 3$"):
+        lens3.Worker([sys.executable, "-c", "raise SystemExit(3)"], {})
+
+
+@pytest.mark.slow
+def test_an_environment_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    with pytest.raises(lens3.Unavailable, match="Invalid requirement"):
+        lens3.environment(tmp_path / "made", requirements=["no such / thing"])
+    assert not (tmp_path / "made" / ".installed").exists()
+
+
+def test_tokens_cross_the_pipe_unchanged() -> None:
+    tokens = torch.tensor([[0, 300, -100], [7, 1, 2]])
+    assert torch.equal(unpacked(packed(tokens)), tokens)
+
+
 @pytest.mark.slow
 def test_bench_prints_tables_and_writes_what_it_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Shape, "parse", classmethod(lambda cls, text: TINY))
+    monkeypatch.setattr(lens3, "environment", no_environment)
     out = tmp_path / "bench.json"
     bench(rows=("training", "ablation"), shapes=("2/2/8",), seconds=0.1, threads=torch.get_num_threads(), out=out)
     printed = capsys.readouterr().out
     assert "training, mixed lengths 1..16 and 1..32, 2/2/8" in printed
     assert "mean ablation of every head" in printed
+    assert "TransformerLens 3.9 left out: no index" in " ".join(printed.split())
     found = json.loads(out.read_text())
     assert found["machine"]["threads"] == torch.get_num_threads()
+    training, ablation = found["rows"]
+    assert training["left_out"] == {"TransformerLens 3.9": "no index"}
+    assert all(slope > 0 for slope in training["slopes"].values())
+    assert list(training["slopes"]) == ["ours", "ours, bfloat16"]
+    halves = {one["name"]: one["half"] for one in training["measured"]}
+    assert [name for name, half in halves.items() if half is None] == ["ours, bfloat16"]
+    names = {one["name"] for one in training["measured"]} - {one["name"] for one in ablation["measured"]}
+    assert names == {"ours, bfloat16", "plain PyTorch, bfloat16"}
     for row in found["rows"]:
         ours, *peers = row["measured"]
         assert (ours["name"], ours["ratio"]) == ("ours", None)
-        assert [peer["name"] for peer in peers] == ["TransformerLens", "plain PyTorch"]
+        assert {"TransformerLens", "plain PyTorch"} <= {peer["name"] for peer in peers}
         assert all(peer["ratio"]["low"] <= peer["ratio"]["median"] <= peer["ratio"]["high"] for peer in peers)
         assert all(one["peak"] > 0 for one in row["measured"])
 

@@ -91,11 +91,7 @@ def test_grid_by_hand() -> None:
 def test_grids_of_other_pairs_or_other_settings_are_refused() -> None:
     two = gaps((5, 10, 1, 0.2), (5, 10, 2, 0.2))
     two.loc[1, "main"] = "c"
-    with pytest.raises(
-        InvalidValueError, match="of one pair of tasks, and these are of several: a with b; c with b"
-    ):
+    with pytest.raises(InvalidValueError, match="of one pair of tasks, and these are of several: a with b; c with b"):
         gap_grid(two)
-    with pytest.raises(
-        InvalidValueError, match="have main length 5, auxiliary length 10 and seed 1; they"
-    ):
+    with pytest.raises(InvalidValueError, match="have main length 5, auxiliary length 10 and seed 1; they"):
         gap_grid(gaps((5, 10, 1, 0.2), (5, 10, 1, 0.3)))

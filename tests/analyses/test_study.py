@@ -332,3 +332,13 @@ def test_study_that_cannot_be_measured_is_refused_before_training(
 def test_misspelt_key_of_the_preset_is_refused_before_training() -> None:
     with pytest.raises(UnknownNameError, match="^unknown config key 'stepz'; did you mean 'steps'\\? "):
         Study(GROUP, PRESET.override(["train.stepz=3"]))
+
+
+def test_a_position_table_too_short_for_what_is_measured_is_refused_at_once() -> None:
+    # Trained and measured on the way up to length 6 (marker, 6 letters, =, 6 letters: 14 tokens), at the end up to 8.
+    learned = PRESET.override(["model.positions=learned", "model.n_ctx=14"])
+    with pytest.raises(
+        InvalidValueError, match="^shift at length 8 has 18 tokens, but the learned position table has 14"
+    ):
+        Study(GROUP, learned)
+    Study(GROUP, PRESET.override(["model.positions=learned", "model.n_ctx=18"]))

@@ -12,7 +12,7 @@ from interp.cli import app, main, run
 from tasks import InterpError
 from tests.interp.conftest import Refused
 
-COMMANDS = ["demo", "tasks", "train", "evaluate", "ablate", "overlap", "study", "report"]
+COMMANDS = ["demo", "tasks", "train", "evaluate", "ablate", "overlap", "study", "sweep", "figure", "report"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
@@ -44,7 +44,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["trian"], ('Unknown command "trian". Did you mean "train"[?] Available commands: demo, tasks, .*report. See '
+        (["trian"], ('Unknown command "trian". Did you mean "train"[?] Available commands: demo, tasks, .*[.]{3} See '
          "'interp --help'.")),
         (["tasks", "--legnth", "3"], "Unknown option: --legnth. Did you mean --length[?] See 'interp tasks --help'."),
         (["tasks", "--length", "x"], ("Invalid value for --length: unable to convert \"x\" into int. See 'interp tasks "

@@ -86,7 +86,7 @@ class Ray:
         try:
             ray.init(**options)
         except ConnectionError:
-            raise self._no_answer() from None
+            raise self._no_answer() if self.address in ("local", "auto") else self._no_entry() from None
         try:
             yield ray
         finally:
@@ -104,6 +104,13 @@ class Ray:
     def _no_answer(self) -> InterpError:
         return InterpError(
             f"no Ray cluster answers at {self.address!r}; start one with 'ray start --head', or leave the address out"
+        )
+
+    def _no_entry(self) -> InterpError:
+        """Something answers, and Ray cannot join it: given an address, Ray shows no token unless told to."""
+        return InterpError(
+            f"what answers at {self.address!r} lets no one in; if the cluster wants a token, set RAY_AUTH_MODE=token "
+            "and use the head's (docs/sweeps.md), and if no cluster is there, start one with 'ray start --head'"
         )
 
     def _check_nodes(self, ray: ModuleType, token: Path) -> None:

@@ -1,0 +1,86 @@
+"""`interp figure gap-grid`: the file, the numbers beside it, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analyses import GeneralizationGap
+from interp.cli import run
+from tests.interp.conftest import PRESET, Refused
+from training import load_run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+GRID = """
+name = "lengths"
+
+[fixed]
+group = "copy+shift"
+preset = "quick.toml"
+train.steps = 120
+train.learning_rate = 2e-2
+measure.checkpoints = 1
+condition = "{condition}"
+
+[axes]
+seed = [1, 2]
+main_length = [2, 3]
+auxiliary_length = [3, 4]
+"""
+
+
+@pytest.fixture(scope="module")
+def swept(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sweep `lengths`: two seeds of four pairs of lengths."""
+    folder = tmp_path_factory.mktemp("swept")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        (folder / "quick.toml").write_text(PRESET)
+        (folder / "grid.toml").write_text(GRID.format(condition="auxiliary"))
+        assert run(["sweep", "grid.toml", "--engine", "serial"]) == 0
+    return folder
+
+
+def test_gap_grid_of_a_sweep(swept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(swept)
+    assert run(["figure", "gap-grid", "--n", "8", "--json"]) == 0
+    shown = capsys.readouterr()
+    folder = swept / "runs" / "lengths"
+    assert (folder / "figures" / "gap-grid.svg").read_bytes().startswith(b"<?xml")
+    table = pd.read_csv(folder / "figures" / "gap-grid.csv")
+    pd.testing.assert_frame_equal(pd.DataFrame(json.loads(shown.out)), table)
+    assert table["gap"].max() > 0.05, "numbers that could be wrong"
+    assert list(zip(table["main_length"], table["auxiliary_length"], strict=True)) == [(2, 3), (2, 4), (3, 3), (3, 4)]
+    for row in table.to_dict("records"):
+        lengths = f"shift{row['main_length']}+copy{row['auxiliary_length']}-*"
+        gaps = [GeneralizationGap(n=8)(load_run(path))["gap"] for path in folder.glob(lengths)]
+        assert len(gaps) == row["seeds"] == 2
+        assert row["gap"] == pytest.approx(sum(gaps) / 2)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def test_where_it_goes_and_the_papers_table(swept: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(swept)
+    out = tmp_path / "new" / "grid.pdf"
+    assert run(["figure", "gap-grid", "lengths", "--n", "8", "--paper", "--format", "pdf", "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(b"%PDF")
+    assert sorted(path.name for path in out.parent.iterdir()) == ["grid.csv", "grid.pdf"]
+
+
+def test_refusals(swept: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refused: Refused) -> None:
+    monkeypatch.chdir(swept)
+    refused(["figure", "gap-grid", "length"], "unknown sweep 'length'; did you mean 'lengths'[?] .*")
+    refused(["figure", "gap-grid", "--weights", "mean"], "unknown weights 'mean'.* has raw, averaged")
+    refused(["figure", "gap-grid", "--n", "0"], "n = 0 examples cannot be scored; allowed is 1 or more")
+    monkeypatch.chdir(tmp_path)
+    refused(["figure", "gap-grid"], "there is no sweep under 'runs'; 'interp sweep' makes one")
+
+
+def test_a_sweep_without_auxiliaries_has_no_gap(swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                refused: Refused) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quick.toml").write_text(PRESET)
+    (tmp_path / "grid.toml").write_text(GRID.format(condition="alone").replace("seed = [1, 2]", "seed = [1]"))
+    assert run(["sweep", "grid.toml", "--engine", "serial"]) == 0
+    refused(["figure", "gap-grid"], "sweep 'lengths' has no finished run of a main task with an auxiliary, .*")
