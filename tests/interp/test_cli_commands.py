@@ -340,4 +340,4 @@ def test_a_study_stopped_anywhere_is_continued(studied: Path, monkeypatch: pytes
     stopped, whole = (numbers(Path("runs") / name) for name in ("stopped", "whole"))
     assert stopped.keys() == whole.keys()
     differing = {name for name in stopped if stopped[name] != whole[name]} - {"auxiliary/environment.json"}
-    assert {name.split("/")[-1] for name in differing} <= {"report.html", "environment.json"}
+    assert {name.split("/")[-1] for name in differing} <= {"report.html", "environment.json", "timing.parquet"}

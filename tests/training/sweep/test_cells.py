@@ -25,8 +25,8 @@ class LaterOptimizer(OptimizerConfig):
 class LaterConfig(TrainConfig):
     """A configuration as a later version may have it, with a new key in three places."""
 
-    model: LaterModel
-    train: LaterOptimizer
+    model: LaterModel  # pyright: ignore[reportIncompatibleVariableOverride]  (frozen)
+    train: LaterOptimizer  # pyright: ignore[reportIncompatibleVariableOverride]  (frozen)
     curriculum: str = Field(default="none")
 
 

@@ -31,6 +31,9 @@ CONFIGS = {
     "bad": tiny_config(seed=5, train={"learning_rate": 1e30, "clip": 1e30}),
 }
 
+ENDLESS = tiny_config(seed=1, train={"steps": 100_000}, measure={"checkpoints": 1000})
+"""Is killed, so that it need not end; and cannot have ended before, however fast the machine is."""
+
 
 def jobs(folder: Path, configs: dict[str, TrainConfig]) -> list[Job]:
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +117,7 @@ def test_a_killed_process_is_told_and_the_rest_goes_on(cluster: Any, tmp_path: P
         killed = False
 
     notes = Killing()
-    Ray(workers=1)(jobs(tmp_path, {name: CONFIGS[name] for name in ("long", "third")}), notes)
+    Ray(workers=1)(jobs(tmp_path, {"long": ENDLESS, "third": CONFIGS["third"]}), notes)
     assert [name for name, _ in notes.ends] == ["long", "third"]
     assert notes.ends[0][1].startswith("a training process was ended from outside (perhaps memory ran out); start the")
     assert notes.ends[1][1] == ""
