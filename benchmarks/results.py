@@ -1,7 +1,7 @@
 """What a comparison found, as a table for people and as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +12,8 @@ from benchmarks.rounds import Rounds, Spread
 from benchmarks.shapes import Shape
 
 OURS = "ours"
+
+HALF = "ours, bfloat16"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Measured:
         share: Needed floating-point operations per second, over the rate of matrix products in the same round.
         peak: Bytes that tensors took at the most during a unit, beyond weights and optimiser state.
         ratio: How many times faster ours was; None for ours itself.
+        half: How many times faster ours was in bfloat16; None for itself, or if that was not measured.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Measured:
     share: Spread
     peak: int
     ratio: Spread | None
+    half: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Comparison:
         flops: Floating-point operations that a unit needs.
         matrix_rate: Operations per second of square matrix products, in the same rounds.
         measured: The contenders, ours first.
+        left_out: Contenders that are not here, and why.
+        slopes: By contender, the MiB that peak memory grows by with 1,000 tokens, where that was measured.
     """
 
     title: str
@@ -58,6 +64,8 @@ class Comparison:
     flops: float
     matrix_rate: Spread
     measured: tuple[Measured, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    slopes: Mapping[str, float] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -73,6 +81,8 @@ def compared(
     flops: float,
     peaks: Mapping[str, int],
     detail: str,
+    left_out: Mapping[str, str] | None = None,
+    slopes: Mapping[str, float] | None = None,
 ) -> Comparison:
     """Summarises timed rounds: medians and ranges over rounds, ratios and shares taken within each round."""
     product = rounds.seconds[machine.MATRIX_PRODUCT]
@@ -82,12 +92,16 @@ def compared(
         own = rounds.seconds[name]
         share = [flops / mine / (product_flops / other) for mine, other in zip(own, product, strict=True)]
         speeds = {what: rounds.speed(name, per_unit=count) for what, count in per_unit.items()}
-        ratio = None if name == OURS else rounds.ratio(OURS, over=name)
-        return Measured(name, Spread.of(own), speeds, Spread.of(share), peaks[name], ratio)
+        ratio, half = (
+            rounds.ratio(one, over=name) if one in rounds.seconds and one != name else None for one in (OURS, HALF)
+        )
+        return Measured(name, Spread.of(own), speeds, Spread.of(share), peaks[name], ratio, half)
 
     rate = rounds.speed(machine.MATRIX_PRODUCT, per_unit=product_flops)
     everyone = tuple(measured(name) for name in peaks)
-    return Comparison(title, str(shape), detail, len(rounds), rounds.units, flops, rate, everyone)
+    return Comparison(
+        title, str(shape), detail, len(rounds), rounds.units, flops, rate, everyone, left_out or {}, slopes or {}
+    )
 
 
 def print_comparison(console: Console, found: Comparison) -> None:
@@ -99,10 +113,19 @@ def print_comparison(console: Console, found: Comparison) -> None:
     table.add_column("")
     for what in found.measured[0].speeds:
         table.add_column(f"{what}/s", justify="right")
-    for heading in ("share of rate", "peak MiB", "ours is faster by"):
+    halves = any(one.half for one in found.measured)
+    for heading in ("share of rate", "peak MiB", "ours is faster by", *(["in bfloat16 by"] if halves else [])):
         table.add_column(heading, justify="right")
     for one in found.measured:
         speeds = [f"{speed.median:,.0f}" for speed in one.speeds.values()]
-        ratio = f"{one.ratio.median:.2f}x ({one.ratio.low:.2f}-{one.ratio.high:.2f})" if one.ratio else ""
-        table.add_row(one.name, *speeds, f"{one.share.median:.0%}", f"{one.peak / 2**20:.1f}", ratio)
+        ratios = [_ratio(one.ratio), *([_ratio(one.half)] if halves else [])]
+        table.add_row(one.name, *speeds, f"{one.share.median:.0%}", f"{one.peak / 2**20:.1f}", *ratios)
     console.print(table)
+    for name, slope in found.slopes.items():
+        console.print(f"{name}: {slope:.1f} MiB more with every 1,000 tokens", highlight=False)
+    for name, reason in found.left_out.items():
+        console.print(f"{name} left out: {reason}", highlight=False)
+
+
+def _ratio(ratio: Spread | None) -> str:
+    return f"{ratio.median:.2f}x ({ratio.low:.2f}-{ratio.high:.2f})" if ratio else ""

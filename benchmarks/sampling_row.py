@@ -18,7 +18,7 @@ from tasks.catalogue import SCALED
 from training import ModelConfig, OptimizerConfig, TrainConfig, named_generator
 from training.config import MemberConfig
 from training.loop import Training
-from training.mixture import draw_buckets
+from training.mixture import draw_examples
 
 EXAMPLES = 1024
 MAZE, NUMBERS, LONGEST = 32, 20, 32
@@ -130,7 +130,7 @@ def step_share(group: str, *, seconds: float) -> Spread:
 
     def draw(step: int) -> object:
         generator = named_generator(0, "train", step)
-        return draw_buckets(mixture, n=settings.batch_size, buckets=settings.buckets, generator=generator)
+        return draw_examples(mixture, n=settings.batch_size, generator=generator)
 
     rounds = run_rounds([Contender("step", training.step), Contender("draw", draw)], seconds=seconds)
     return rounds.ratio("step", over="draw")

@@ -55,7 +55,7 @@ from pathlib import Path
 config, path = TrainConfig.read(read_json(Path(sys.argv[1]))), Path(sys.argv[2])
 chance = random.Random(int(sys.argv[3]))
 partial, kills, writing = path.with_name(path.name + ".partial"), 0, 0
-while kills < 20:
+while kills < 20 or (writing < 3 and kills < 60):
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -68,7 +68,7 @@ while kills < 20:
     time.sleep(chance.uniform(0, 0.05))
     os.kill(child, signal.SIGKILL)
     killed = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    assert killed, "twelve steps end before twenty kills: each goes on from the last checkpoint, so give it more steps"
+    assert killed, "it ended before it was killed often enough: give it more steps"
     kills += 1
     os.close(read)
     # In the middle of a checkpoint: a file half written, or weights on disk that the state does not know of yet.
@@ -87,13 +87,13 @@ KEPT = {"checkpoints": 2, "spacing": "every", "lengths": [2], "n": 1}
 
 @pytest.mark.slow
 def test_a_process_killed_at_twenty_random_moments_equals_never_killed(tmp_path: Path) -> None:
-    config = tiny_config(train={"steps": 80, "average": [0.99, 0.9]}, measure=KEPT)
+    config = tiny_config(train={"steps": 200, "average": [0.99, 0.9]}, measure=KEPT)
     whole = train(config, tmp_path / "whole")
     write_json(tmp_path / "config.json", config.model_dump(mode="json"))
     command = [sys.executable, "-c", KILLED, str(tmp_path / "config.json"), str(tmp_path / "run"), "1"]
     shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=600)
     kills, writing = map(int, shown.stdout.split())
-    assert kills == 20
+    assert kills >= 20
     assert writing >= 3, "some of them while a checkpoint was written"
     assert numbers(tmp_path / "run") == numbers(whole.path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "run", "whole"]

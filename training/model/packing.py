@@ -9,12 +9,6 @@ from torch import Tensor
 
 from tasks import Batch
 
-STEP = 16
-"""Rows have a multiple of so many places, if that leaves few of them empty, and outputs are computed for a multiple of
-four times as many: matrix products in half precision are compiled anew for every size they meet."""
-
-_WELL_FILLED = 0.9
-
 
 @dataclass(frozen=True, eq=False)
 class Packed:
@@ -46,9 +40,10 @@ class Packed:
 
 
 def pack(batch: Batch) -> Packed:
-    """Packs a batch, each example up to its last predicting position, into few rows at least as long as the longest."""
+    """Packs a batch, each example up to its last predicting position, into few rows as long as the longest."""
     width = batch.predicting.long().cumsum(dim=1).argmax(dim=1) + 1
-    starts, rows, length = _starts(width.tolist())
+    length = int(width.max())
+    starts, rows = _best_fit(width.tolist(), length)
     position = torch.arange(batch.inputs.shape[1], device=width.device)
     exists = position < width[:, None]
     places = torch.tensor(starts, device=width.device)[:, None] + position
@@ -59,19 +54,11 @@ def pack(batch: Batch) -> Packed:
     return Packed(batch, laid(batch.inputs), laid(position.expand_as(exists)), places[batch.predicting])
 
 
-def _starts(widths: list[int]) -> tuple[list[int], int, int]:
-    """Each example's first place, counted through all rows; the number of rows, and their length."""
-    longest = max(widths)
-    length = -(-longest // STEP) * STEP
-    starts, rows = _best_fit(widths, length)
-    if sum(widths) < _WELL_FILLED * rows * length:
-        length = longest
-        starts, rows = _best_fit(widths, length)
-    return starts, rows, length
-
-
 def _best_fit(widths: list[int], length: int) -> tuple[list[int], int]:
-    """From the widest example on, each goes into the row with the least space that is enough, or into a new one."""
+    """Each example's first place, counted through all rows, and the number of rows.
+
+    From the widest on, each goes into the row with the least space that is enough, or into a new one.
+    """
     starts, rows = [0] * len(widths), 0
     ends: list[list[int]] = [[] for _ in range(length + 1)]  # where rows are filled up to, by the space they have left
     for example in sorted(range(len(widths)), key=widths.__getitem__, reverse=True):

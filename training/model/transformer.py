@@ -17,7 +17,11 @@ from training.model.cache import KeyValueCache
 from training.model.embedding import Embed, PosEmbed, TiedUnembed, Unembed
 from training.model.hooking import StrictlyHooked
 from training.model.norm import Norm
-from training.model.packing import STEP, Packed
+from training.model.packing import Packed
+
+_STEP = 64
+"""Packed outputs are computed for a multiple of so many: half-precision products are compiled for each size they meet,
+and the number of scored tokens is another in every batch."""
 
 
 class HookedTransformer(StrictlyHooked):
@@ -133,7 +137,7 @@ class HookedTransformer(StrictlyHooked):
         if self.config.positions == "learned":
             resid = resid + self.pos_embed(packed.positions.flatten()).view_as(resid)
         count = len(packed.predicting)
-        return self._last(resid, F.pad(packed.predicting, (0, -count % (4 * STEP))), packed)[:count]
+        return self._last(resid, F.pad(packed.predicting, (0, -count % _STEP)), packed)[:count]
 
     def _last(
         self, resid: Float[Tensor, "batch pos d_model"], places: Int[Tensor, " scored"], packed: Packed | None

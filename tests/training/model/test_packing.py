@@ -26,19 +26,14 @@ def batch_of(widths: list[int], *, seed: int = 0) -> Batch:
 
 
 def test_a_packed_batch_by_hand() -> None:
-    # Read are 2, 3 and 1 tokens: 4 5 6 first, then 1 2, then 8. Six in a row of 16 leave ten empty, so rows have the
-    # longest one's length, 3: 4 5 6 fills the first, 1 2 8 the second. Predicting are 2 (place 4), 6 (place 2), 8 (5).
+    # Read are 2, 3 and 1 tokens, so rows have 3 places: 4 5 6 fills the first, 1 2 8 the second. Predicting are 2
+    # (place 4), 6 (place 2) and 8 (place 5).
     packed = pack(Batch(ROWS, SCORED))
     assert packed.tokens.tolist() == [[4, 5, 6], [1, 2, 8]]
     assert packed.positions.tolist() == [[0, 1, 2], [0, 1, 0]]
     assert packed.predicting.tolist() == [4, 2, 5]
     visible = (packed.mask[1, 0] == 0).int()
     assert visible.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
-
-
-def test_rows_have_round_lengths_where_little_stays_empty() -> None:
-    assert pack(batch_of([30, 2, 15, 17])).tokens.shape == (2, 32)
-    assert pack(batch_of([17, 17])).tokens.shape == (2, 17)
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(0, 99))
@@ -65,6 +60,13 @@ def test_packed_logits_and_gradients_are_those_of_each_example_alone(changes: di
     one, other = (torch.autograd.grad(_loss(values, batch), parameters) for values in (logits, torch.cat(alone)))
     for ours, wanted in zip(one, other, strict=True):
         torch.testing.assert_close(ours, wanted, rtol=0, atol=1e-9)
+
+
+def test_long_rows_get_the_same_by_fused_attention() -> None:
+    model, batch = tiny_model().double(), batch_of([300, 120, 30])
+    with torch.no_grad():
+        logits = model.logits(model.packed_residual(pack(batch)))
+        torch.testing.assert_close(logits, model(batch.inputs)[batch.predicting], rtol=0, atol=1e-9)
 
 
 def _loss(logits: Tensor, batch: Batch) -> Tensor:
