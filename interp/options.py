@@ -31,8 +31,8 @@ class Which:
     step: int | None = None
     """The checkpoint's step; the last one if left out."""
 
-    weights: Literal["averaged", "raw"] = "averaged"
-    """The running average of the weights, or the weights themselves."""
+    weights: str = "averaged"
+    """averaged, the running average of the weights; raw, the weights themselves; averaged-DECAY, a further average."""
 
     n: int = 512
     """Test examples per task and length."""

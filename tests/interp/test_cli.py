@@ -53,7 +53,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["study"], ".*GROUP requires an argument. See 'interp study --help'."),
         (["tasks", "copy", "shift"], ".*'shift'.* See 'interp tasks --help'."),
         (["ablate", "--kind", "men"], 'Invalid value "men" for --kind. .*"zero", "mean", "mean_all".* See .*'),
-        (["evaluate", "--weights", "both"], 'Invalid value "both" for --weights. .*"averaged", "raw".* See .*'),
         (["train", "--condition", "aux"], 'Invalid value "aux" for --condition. .*"auxiliary", "alone", "control".*'),
     ],
 )  # fmt: skip

@@ -89,6 +89,7 @@ CASES = [
     ([*STUDY, "--workers", "0"], "workers = 0; allowed is 1 or more"),
     # Tasks and checkpoints of a run.
     (["evaluate", "tiny", "--task", "capitalize"], "the vocabulary lacks 'm', which task 'capitalize' needs; .*"),
+    (["evaluate", "tiny", "--weights", "both"], "unknown weights 'both'; run 'tiny' has raw, averaged"),
     (["evaluate", "tiny", "--step", "7"], "run 'tiny' has no checkpoint of step 7; it has 10, 20, 30"),
     (["overlap", "tiny", "--tasks", "copy"], "overlap compares two tasks, got copy; name two, as in .*"),
     (["overlap", "tiny", "--tasks", "copy", "copy"], "overlap compares two tasks, got copy copy; name two, as in .*"),
