@@ -12,12 +12,13 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.ablation_row import LARGE_WEIGHTS, ablation_maps, sample_batches
 from benchmarks.memory import quiet_profiler
+from benchmarks.results import HALF, OURS
 from benchmarks.shapes import Shape
 from benchmarks.training_row import training_steps
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
-    "attention": ("_scaled_dot_product",),
+    "matrix products": ("aten::mm", "aten::addmm"),
+    "attention": ("_scaled_dot_product", "aten::bmm", "aten::_softmax"),
     "rotation, gate, sums": ("aten::mul", "aten::add", "aten::sub", "aten::neg", "aten::silu", "aten::cat"),
     "norms": ("rms_norm", "aten::pow", "aten::mean", "aten::rsqrt", "aten::div", "aten::sum", "aten::expand"),
     "optimiser": ("adamw", "lerp", "linalg_vector_norm", "_foreach", "Optimizer"),
@@ -45,8 +46,9 @@ def show(
     torch.set_num_threads(threads)
     columns: dict[str, dict[str, float]] = {}
     for shape in map(Shape.parse, shapes):
-        step = training_steps(shape.config())["ours"]
-        columns[f"train {shape}"] = shares(step, units=3)
+        steps = training_steps(shape.config())
+        columns[f"train {shape}"] = shares(steps[OURS], units=3)
+        columns[f"{shape}, bfloat16"] = shares(steps[HALF], units=3)
         ours = ablation_maps(shape.model(initializer_range=LARGE_WEIGHTS))["ours"]
         one_map = partial(ours, sample_batches(shape.examples)[0], "accuracy")
         columns[f"ablate {shape}"] = shares(lambda _, one_map=one_map: one_map(), units=1)
@@ -56,7 +58,7 @@ def show(
         table.add_column(name, justify="right")
     for kind in (*KINDS, OTHER):
         table.add_row(kind, *(f"{column.get(kind, 0.0):.0%}" for column in columns.values()))
-    Console(width=120).print(table)
+    Console(width=150).print(table)
 
 
 def shares(work: Callable[[int], object], *, units: int) -> dict[str, float]:
