@@ -4,7 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
@@ -83,38 +83,77 @@ class Attention(nn.Module):
     def _fast(self, x: Tensor, past: KeyValue | None, first: int, packed: Packed | None) -> Tensor:
         """z by fused attention. [batch, queries, head, d_head]"""
         start = past.length if past else 0
-        q, k, v = self._qkv(x, start, packed)
+        positions = packed.positions if packed else self._places(x, start)
+        turns = self.turns(start, start + x.shape[1], like=x)
+        if packed and turns is not None:
+            turns = turns[positions]
+        q, k, v = self.project(x, self.projection(), positions, turns)
         if past is not None:
-            if self.config.positions == "rotary":
+            if turns is not None:
                 q, k = apart(q), apart(k)  # as the explicit path caches them
             k, v = past.append(k, v)
-        q = q[:, first:]
-        q, k, v = (part.transpose(1, 2) for part in (q, self._per_head(k), self._per_head(v)))
         if packed is not None:
+            q, k, v = (part.transpose(1, 2) for part in (q, self._per_head(k), self._per_head(v)))
             return _packed_attention(q, k, v, packed.mask).transpose(1, 2)
-        causal = not start and not first
-        mask = None if causal or q.shape[2] == 1 else self._visible(x, start)[first:]
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal).transpose(1, 2)
+        return self.attend(q[:, first:], k, v, positions[first:])
 
-    def _qkv(self, x: Tensor, start: int, packed: Packed | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Turned and tempered queries and keys, in the order of `adjacent` if rotary, and values, by one product."""
+    def projection(self) -> tuple[Float[Tensor, "d_model all"], Float[Tensor, " all"] | None]:
+        """The weights, and the biases if there are any, of the one product that gives queries, keys and values."""
+        rotary, qk = self.config.positions == "rotary", torch.cat((self.W_Q, self.W_K))
+        weight = torch.cat((adjacent(qk) if rotary else qk, self.W_V)).transpose(0, 1).flatten(1)
+        if self.config.biases == "none":
+            return weight, None
+        b_qk = torch.cat((self.b_Q, self.b_K))
+        return weight, torch.cat((adjacent(b_qk) if rotary else b_qk, self.b_V)).flatten()
+
+    def turns(self, start: int, stop: int, *, like: Tensor) -> Complex[Tensor, "pos 1 half"] | None:
+        """What turns queries and keys at positions start..stop - 1; nothing unless positions are rotary."""
         c = self.config
-        rotary, positions = c.positions == "rotary", packed.positions if packed else self._places(x, start)
-        qk, v = torch.cat((self.W_Q, self.W_K)), self.W_V
-        weight = torch.cat((adjacent(qk) if rotary else qk, v)).transpose(0, 1).flatten(1)  # [d_model, all * d_head]
-        qkv = x @ weight
-        if c.biases != "none":
-            b_qk = torch.cat((self.b_Q, self.b_K))
-            qkv = qkv + torch.cat((adjacent(b_qk) if rotary else b_qk, self.b_V)).flatten()
-        heads, groups = c.n_heads, c.n_key_value_heads
-        qk, v = qkv.unflatten(2, (heads + 2 * groups, c.d_head)).split((heads + groups, groups), dim=2)
-        if rotary:
-            turns = cached_turns(start, start + x.shape[1], c.d_head, c.rotary_base, x.device, x.dtype)
-            qk = turn(qk, turns[positions] if packed else turns)
-        q, k = qk.split((heads, groups), dim=2)
-        if c.temperature == "log_n":
+        if c.positions != "rotary":
+            return None
+        return cached_turns(start, stop, c.d_head, c.rotary_base, like.device, like.dtype)
+
+    def project(
+        self,
+        x: Float[Tensor, "*batch pos d_model"],
+        projection: tuple[Tensor, Tensor | None],
+        positions: Int[Tensor, "*#row pos"],
+        turns: Complex[Tensor, "*#row pos 1 half"] | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys, turned in the order of `adjacent` if rotary, the queries tempered; and values.
+
+        Args:
+            x: The normalised residual stream at some positions.
+            projection: What `projection` gives.
+            positions: Which positions these are.
+            turns: What turns them.
+
+        Returns:
+            Queries [*batch, pos, head, d_head]; keys and values, by key-value head.
+        """
+        heads, groups = self.config.n_heads, self.config.n_key_value_heads
+        weight, bias = projection
+        qkv = (x @ weight if bias is None else x @ weight + bias).unflatten(-1, (heads + 2 * groups, -1))
+        qk, v = qkv.split((heads + groups, groups), dim=-2)
+        if turns is not None:
+            qk = turn(qk, turns)
+        q, k = qk.split((heads, groups), dim=-2)
+        if self.config.temperature == "log_n":
             q = q * self._log_n(positions, x.dtype)[..., None, None]
         return q, k, v
+
+    def attend(
+        self,
+        q: Float[Tensor, "batch query head d_head"],
+        k: Float[Tensor, "batch key group d_head"],
+        v: Float[Tensor, "batch key group d_head"],
+        positions: Int[Tensor, " query"],
+    ) -> Float[Tensor, "batch query head d_head"]:
+        """z: what the queries at some positions read from the keys at positions 0 to the last."""
+        causal = q.shape[1] == k.shape[1]
+        mask = None if causal else positions[:, None] >= torch.arange(k.shape[1], device=k.device)
+        q, k, v = (part.transpose(1, 2) for part in (q, self._per_head(k), self._per_head(v)))
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal).transpose(1, 2)
 
     def _explicit(self, x: Tensor, past: KeyValue | None) -> Tensor:
         """z, one hook point per step. [batch, pos, head, d_head]"""
