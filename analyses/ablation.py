@@ -1,143 +1,60 @@
 """How much each attention head helps a task: ablate it, and see what the task loses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Int
 from torch import Generator, Tensor
 
-from analyses.engine import AblationKind, AblationScores, ablate_heads
-from analyses.heads import Head, all_heads
-from analyses.metrics import Metric, get_metric
-from tasks import InvalidValueError, Task
+from analyses.components import Component, check_components
+from analyses.effects import HeadEffects
+from analyses.examples import AT_ONCE, Examples, Running
+from analyses.heads import all_heads
+from analyses.interventions import OtherRun, Outcome, Source, intervene
+from analyses.interventions.sites import Site, edits_of
+from analyses.interventions.sources import means, zeros
+from analyses.metrics import Metric, UserMetric, get_metric
+from analyses.scopes import Positions, check_scope, places_of, scope_text
+from tasks import Batch, InvalidValueError, Task
+from tasks.errors import unknown_name
 from training import HookedTransformer
 
-COLUMNS = ["task", "length", "kind", "metric", "layer", "head", "heads", "clean", "ablated", "effect", "stderr", "n"]
-
-
-@dataclass(frozen=True)
-class HeadEffects:
-    """What ablating each set of heads did to each example.
-
-    Attributes:
-        task: The task's name.
-        length: The length of the examples.
-        kind: What took the place of the heads' outputs.
-        metric: What was measured.
-        sets: The sets of heads; sets of one head each make an ablation map.
-        clean: The metric of every example with the unchanged model.
-        ablated: The same with each set ablated.
-    """
-
-    task: str
-    length: int
-    kind: AblationKind
-    metric: Metric
-    sets: tuple[tuple[Head, ...], ...]
-    clean: Float[Tensor, " batch"]
-    ablated: Float[Tensor, "set batch"]
-
-    @property
-    def effects(self) -> Float[Tensor, "set batch"]:
-        """The effect on every example, positive where the set had helped: clean minus ablated, reversed for nll."""
-        return self.metric.better * (self.clean - self.ablated)
-
-    def table(self) -> pd.DataFrame:
-        """One row per set: mean over examples, and the standard error of the paired difference.
-
-        Columns: task, length, kind, metric, layer and head (missing for a set of several heads), heads (all of them, as
-        `0.3 2.1`), clean, ablated, effect, stderr, n.
-        """
-        effects, n = self.effects, self.effects.shape[1]
-        stderr = effects.std(dim=1, correction=1) / n**0.5 if n > 1 else torch.full((len(effects),), torch.nan)
-        rows = [
-            {
-                "task": self.task,
-                "length": self.length,
-                "kind": self.kind,
-                "metric": self.metric.name,
-                "layer": heads[0].layer if len(heads) == 1 else pd.NA,
-                "head": heads[0].head if len(heads) == 1 else pd.NA,
-                "heads": " ".join(map(str, heads)),
-                "clean": self.clean.mean().item(),
-                "ablated": self.ablated[place].mean().item(),
-                "effect": effects[place].mean().item(),
-                "stderr": stderr[place].item(),
-                "n": n,
-            }
-            for place, heads in enumerate(self.sets)
-        ]
-        return pd.DataFrame(rows, columns=COLUMNS).astype({"layer": "Int64", "head": "Int64"})
-
-    def examples(self) -> pd.DataFrame:
-        """One row per set and example: heads, example, clean, ablated, effect; to recompute any statistic later."""
-        sets, n = self.effects.shape
-        return pd.DataFrame(
-            {
-                "task": self.task,
-                "length": self.length,
-                "kind": self.kind,
-                "metric": self.metric.name,
-                "heads": np.repeat([" ".join(map(str, heads)) for heads in self.sets], n),
-                "example": np.tile(np.arange(n), sets),
-                "clean": self.clean.repeat(sets).numpy(),
-                "ablated": self.ablated.flatten().numpy(),
-                "effect": self.effects.flatten().numpy(),
-            }
-        )
-
-    @classmethod
-    def from_examples(cls, table: pd.DataFrame) -> "HeadEffects":
-        """The effects that `examples` wrote down, for one task, length, kind and metric.
-
-        Raises:
-            InvalidValueError: The table holds several tasks, lengths, kinds or metrics, or not every example of a set
-                once.
-        """
-        about = table[["task", "length", "kind", "metric"]].drop_duplicates()
-        names = list(dict.fromkeys(table["heads"]))
-        whole = (
-            len(table) == len(names) * table["example"].nunique() and not table.duplicated(["heads", "example"]).any()
-        )
-        if len(about) != 1 or not whole:
-            raise InvalidValueError(
-                "the table must hold every example of every set once, for one task, length, kind and metric; "
-                f"it has {len(about)} of those and {len(table)} rows for {len(names)} sets; select one first"
-            )
-        task, length, kind, metric = about.iloc[0]
-        sets = tuple(tuple(Head.parse(head) for head in heads.split()) for heads in names)
-        ordered = table.sort_values("example", kind="stable").set_index("heads").loc[names]
-        clean, ablated = (
-            torch.from_numpy(ordered[column].to_numpy().reshape(len(names), -1).copy())
-            for column in ("clean", "ablated")
-        )
-        return cls(task, int(length), kind, get_metric(metric), sets, clean[0], ablated)
+AblationKind = Literal["zero", "mean", "mean_all", "resample", "counterfactual"]
 
 
 @dataclass(frozen=True)
 class HeadAblation:
     """The ablation map of a task: the effect of ablating each head, or each of some heads, or some heads jointly.
 
-    effect = better * (metric(clean) - metric(ablated)), averaged over examples; better is -1 for nll, else +1, so that
-    a positive effect always means that the head helped. The standard error is that of the paired difference of each
-    example.
+    effect = better * (metric(clean) - metric(ablated)), averaged over examples; better is -1 for nll and kl, else +1,
+    so that a positive effect always means that the head helped. The standard error is that of the paired difference of
+    each example.
     Source: Extrapolation by Association, appendix (kind `mean`, metric `accuracy`).
 
     Attributes:
-        kind: `zero`; `mean`: mean over the batch at each position; `mean_all`: mean over batch and positions.
-        metric: `accuracy` (exact match), `token_accuracy`, or `nll` (nats per scored token).
-        heads: The heads; none named means all of them.
+        kind: What takes the place of a head's output z. `zero`; `mean`: mean over the batch at each position;
+            `mean_all`: mean over batch and positions; `resample`: that of another example of the batch;
+            `counterfactual`: that of the example's counterfactual.
+        metric: `accuracy` (exact match), `token_accuracy`, `nll` (nats per scored token), `logit_difference` (target
+            minus counterfactual token), `kl` (nats per scored token, from the clean run), or a function of the user's
+            (`analyses.metrics`).
+        heads: The heads; none named means all of them. A `Part` stands for a layer's MLP, its attention, or all of it.
         together: `singly`: one row per head; `jointly`: one row for all the heads ablated at once.
+        positions: At which positions (`analyses.scopes`).
     """
 
     kind: AblationKind = "mean"
-    metric: str = "accuracy"
-    heads: tuple[Head, ...] = ()
+    metric: str | Metric | UserMetric = "accuracy"
+    heads: tuple[Component, ...] = ()
     together: Literal["singly", "jointly"] = "singly"
+    positions: Positions = "all"
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind)
+        check_scope(self.positions)
 
     def __call__(
         self,
@@ -156,12 +73,12 @@ class HeadAblation:
             task: The task; it is bound to the model's vocabulary.
             length: The length of all examples, so that positions align.
             n: Examples, from the test stream.
-            generator: The source of the examples.
+            generator: The source of the examples, and of their counterfactuals and partners where these are needed.
             task_head: Which unembedding to use, if the model has one for each task.
 
         Raises:
             UnknownNameError: No such metric.
-            InvalidValueError: No such head or length, n too small, a vocabulary without the task's tokens.
+            InvalidValueError: No such head, length or position, n too small, a vocabulary without the task's tokens.
         """
         return self.effects(model, task, length=length, n=n, generator=generator, task_head=task_head)[0].table()
 
@@ -174,23 +91,136 @@ class HeadAblation:
         n: int = 512,
         generator: Generator,
         task_head: int = 0,
-        also: Sequence[str] = (),
-        on_done: Callable[[int, int], object] = lambda *_: None,
+        also: Sequence[str | Metric | UserMetric] = (),
+        running: Running = AT_ONCE,
     ) -> list[HeadEffects]:
         """The effect on every example, in this metric and, from the same passes, in `also`'s metrics."""
-        metrics = [get_metric(name) for name in (self.metric, *also)]
-        if n < 1:
-            raise InvalidValueError(f"n = {n} examples cannot be ablated; allowed is 1 or more")
         heads = self.heads or tuple(all_heads(model.config))
         sets = (heads,) if self.together == "jointly" else tuple((head,) for head in heads)
-        bound = task.bind(model.vocabulary)
-        batch = bound.sample(n, length=length, generator=generator, stream="test")
-        scores = ablate_heads(model, batch, sets, kind=self.kind, task_head=task_head, on_done=on_done)
-        return [self._effects(scores, metric, sets, task.name, length) for metric in metrics]
+        return self.of_sets(
+            model, task, sets, length=length, n=n, generator=generator, task_head=task_head, also=also, running=running
+        )
 
-    def _effects(
-        self, scores: AblationScores, metric: Metric, sets: tuple[tuple[Head, ...], ...], task: str, length: int
-    ) -> HeadEffects:
-        clean = metric.values(scores.clean).cpu()
-        ablated = torch.stack([metric.values(part).cpu() for part in scores.ablated])
-        return HeadEffects(task, length, self.kind, metric, sets, clean, ablated)
+    def of_sets(
+        self,
+        model: HookedTransformer,
+        task: Task,
+        sets: Sequence[tuple[Component, ...]],
+        *,
+        length: int,
+        n: int = 512,
+        generator: Generator,
+        task_head: int = 0,
+        also: Sequence[str | Metric | UserMetric] = (),
+        running: Running = AT_ONCE,
+    ) -> list[HeadEffects]:
+        """The effect of ablating each of some sets, in the place of this ablation's own heads.
+
+        Examples are drawn first, then counterfactuals, where kind or metric asks for them, then partners (`resample`).
+        """
+        chosen = [get_metric(metric) for metric in (self.metric, *also)]
+        paired = self.kind == "counterfactual" or any(metric.reads == "counterfactual" for metric in chosen)
+        draw = Examples.drawn_in_pairs if paired else Examples.drawn
+        examples = draw(model, task, length=length, n=n, generator=generator, task_head=task_head)
+        outcome = ablate(
+            model, examples, sets, kind=self.kind, metrics=chosen, positions=self.positions, generator=generator,
+            running=running,
+        )  # fmt: skip
+        about, where = (task.name, length, self.kind), scope_text(self.positions)
+        return [
+            HeadEffects(*about, one, tuple(sets), outcome.unedited[one.name], outcome.edited[one.name], where)
+            for one in chosen
+        ]
+
+
+def ablate(
+    model: HookedTransformer,
+    examples: Examples,
+    sets: Sequence[Sequence[Component]],
+    *,
+    kind: AblationKind,
+    metrics: Sequence[str | Metric | UserMetric] = ("accuracy",),
+    positions: Positions = "all",
+    generator: Generator | None = None,
+    running: Running = AT_ONCE,
+) -> Outcome:
+    """Scores examples with each set of components ablated, one set at a time.
+
+    What a component writes is exchanged for a reference at the given positions: a head's z [batch, pos, d_head], an
+    MLP's output, an attention layer's output (b_O included), or both of a layer. Means are those of the clean run, over
+    positions that are read to predict a scored token: where answers differ in length, a late position's mean is over
+    the examples that reach it, and where only one does, it is that one's own value. The components of one set are
+    ablated together.
+
+    Args:
+        model: The model, with nothing hooked to it. It is left as it was.
+        examples: The examples; with counterfactuals if the kind is `counterfactual` or a metric compares with them.
+        sets: The sets of components.
+        kind: What takes the place of what they write.
+        metrics: What is measured.
+        positions: Where.
+        generator: Draws the partners of kind `resample`: for each example another one, whose answer is at least as long
+            if there is one.
+        running: How the work is divided, followed and kept.
+
+    Returns:
+        The metrics, equal to those of running every set alone with hooks, to rounding.
+
+    Raises:
+        InvalidValueError: As `intervene`; a component that is not there or named twice, an empty set, a mean over one
+            example, a kind without what it needs.
+    """
+    for components in sets:
+        if not components:
+            raise InvalidValueError("a set of heads to ablate is empty; name at least one head")
+        check_components(components, model.config)
+    places = places_of(positions, examples.clean)
+    interventions = [tuple(edit for one in components for edit in edits_of(one, places)) for components in sets]
+    sites: frozenset[Site] = frozenset(edit.site for intervention in interventions for edit in intervention)
+    source = _source(model, examples, kind, sites, generator, running.token_budget)
+    return intervene(
+        model, examples, interventions, source, metrics=[get_metric(metric) for metric in metrics], running=running
+    )
+
+
+def check_kind(kind: str) -> None:
+    """Raises UnknownNameError unless there is such a kind of ablation."""
+    if kind not in get_args(AblationKind):
+        listing = f"the kinds are {', '.join(get_args(AblationKind))}"
+        raise unknown_name("ablation kind", kind, get_args(AblationKind), listing=listing)
+
+
+def _source(
+    model: HookedTransformer,
+    examples: Examples,
+    kind: AblationKind,
+    sites: frozenset[Site],
+    generator: Generator | None,
+    token_budget: int,
+) -> Source:
+    check_kind(kind)
+    batch = examples.clean
+    if kind in ("mean", "resample") and len(batch) < 2:
+        raise InvalidValueError(
+            f"kind {kind!r} of one example would put the example itself in place; use n >= 2, or kind 'zero'"
+        )
+    if kind == "zero":
+        return zeros(model, width=examples.width)
+    if kind == "counterfactual":
+        if examples.counterfactual is None:
+            raise InvalidValueError("kind 'counterfactual' needs counterfactual examples; give task.counterfactual's")
+        return OtherRun(examples.counterfactual.inputs)
+    if kind == "resample":
+        if generator is None:
+            raise InvalidValueError("kind 'resample' needs a generator to draw the other examples with; give one")
+        return OtherRun(batch.inputs[partners(batch, generator=generator)])
+    return means(model, batch.to(model.device), kind=kind, sites=sites, token_budget=token_budget)
+
+
+def partners(batch: Batch, *, generator: Generator) -> Int[Tensor, " batch"]:
+    """For each example another one, uniform among those whose answers are at least as long; else the longest other."""
+    ends = batch.predicting.long().cumsum(dim=1).argmax(dim=1).to(generator.device)
+    n = len(ends)
+    keys = torch.rand(n, n, generator=generator, device=ends.device, dtype=torch.float64)
+    keys += torch.where(ends[None] >= ends[:, None], 1.0, -1.0 / (1 + ends[None]))  # a longer one first
+    return keys.fill_diagonal_(-torch.inf).argmax(dim=1).to(batch.tokens.device)

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Generator
 
-from analyses.ablation import HeadEffects
+from analyses.effects import HeadEffects
 from analyses.resampling import Null, bootstrap_counts, bootstrap_means, head_permutations, one_sided_p
 from analyses.similarity import Similarity, similarities
 from tasks import InvalidValueError

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from analyses.ablation import HeadEffects
+from analyses.effects import HeadEffects
 from analyses.heads import Head, check_heads
 from analyses.study_results import AttentionExample
 from tasks import Batch, InvalidValueError, Task

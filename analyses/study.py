@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analyses.ablation import HeadAblation, HeadEffects
+from analyses.ablation import HeadAblation
+from analyses.effects import HeadEffects
 from analyses.overlap import HeadOverlap
 from analyses.shared_heads import attention_example, top_shared_heads
 from analyses.store import stored_table

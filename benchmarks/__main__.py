@@ -1,11 +1,11 @@
-"""`python -m benchmarks`: training, ablation and sampling, side by side with what users have today."""
+"""`python -m benchmarks`: training, interventions, evaluation and sampling, side by side with what users have today."""
 
 import json
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import torch
 from cyclopts import App, Parameter
@@ -13,15 +13,24 @@ from rich.console import Console
 
 from benchmarks import machine, operations
 from benchmarks.ablation_row import compare_ablation
+from benchmarks.attribution_row import compare_attribution
+from benchmarks.evaluation_row import compare_evaluation
+from benchmarks.patching_row import compare_patching
 from benchmarks.results import Comparison, print_comparison
 from benchmarks.sampling_row import Sampling, measure_sampling, print_sampling
 from benchmarks.shapes import Shape
 from benchmarks.training_row import compare_training
 from tasks import InterpError
 
-Row = Literal["training", "ablation", "sampling"]
+Row = Literal["training", "ablation", "patching", "attribution", "evaluation", "sampling"]
 
-ROWS: dict[str, Callable[..., Comparison]] = {"training": compare_training, "ablation": compare_ablation}
+ROWS: dict[str, Callable[..., Comparison]] = {
+    "training": compare_training,
+    "ablation": compare_ablation,
+    "patching": compare_patching,
+    "attribution": compare_attribution,
+    "evaluation": compare_evaluation,
+}
 
 app = App(name="python -m benchmarks", help="Measure speed side by side with other libraries.")
 
@@ -29,7 +38,7 @@ app = App(name="python -m benchmarks", help="Measure speed side by side with oth
 @app.default
 def bench(
     *,
-    rows: Annotated[tuple[Row, ...], Parameter(consume_multiple=True)] = ("training", "ablation", "sampling"),
+    rows: Annotated[tuple[Row, ...], Parameter(consume_multiple=True)] = get_args(Row),
     shapes: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("2/4/64", "4/4/128", "6/6/384"),
     seconds: float = 120.0,
     threads: int = torch.get_num_threads(),

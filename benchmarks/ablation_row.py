@@ -1,6 +1,6 @@
 """Row 2: the map of mean ablations of every head, on two tasks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -8,25 +8,29 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 from transformer_lens.model_bridge import TransformerBridge
 
-from analyses import ablate_heads, get_metric
+from analyses import ablate, get_metric
+from analyses.examples import Examples
 from analyses.heads import all_heads
+from analyses.metrics import Reading
 from benchmarks import machine, operations
 from benchmarks.memory import peak_bytes
+from benchmarks.nnsight_peer import NNsightMap
+from benchmarks.peers import made
 from benchmarks.plain import N_CTX, PlainModel, plain_model
-from benchmarks.results import Comparison, compared
+from benchmarks.pyvene_peer import PyveneMap
+from benchmarks.results import OURS, PLAIN, TRANSFORMER_LENS, Comparison, compared
 from benchmarks.rounds import Contender, run_rounds
-from benchmarks.shapes import ABLATION_LENGTH, TASKS, Shape
+from benchmarks.shapes import ABLATION_LENGTH, LARGE_WEIGHTS, TASKS, Shape
 from tasks import Batch
 from training import HookedTransformer, named_generator
-from training.evaluate import score_logits
 from training.interop import to_transformer_lens
 
 TITLE = f"mean ablation of every head, length {ABLATION_LENGTH}, two tasks"
 
 TOLERANCE = 1e-5
 
-LARGE_WEIGHTS = 0.1
-"""Standard deviation of the model's weights: large enough that heads matter (freshly initialised ones hardly do)."""
+Runs = Callable[[Tensor], Iterator[Tensor]]
+"""From tokens to the logits [batch, pos, vocab] of the clean model, then with each head ablated, layer by layer."""
 
 Map = Callable[[Batch, str], Tensor]
 """From a batch and a metric's name to the metric's ablated minus clean value per head and example."""
@@ -39,7 +43,7 @@ def compare_ablation(shape: Shape, *, seconds: float) -> Comparison:
         RuntimeError: Their effects differ, so a comparison of their times would mean nothing.
     """
     model = shape.model(initializer_range=LARGE_WEIGHTS)
-    maps = ablation_maps(model)
+    maps, left_out = ablation_maps(model)
     check_equal(maps, sample_batches(min(shape.examples, 8)))
     batches = sample_batches(shape.examples)
     work = {name: partial(_both, one_map, batches) for name, one_map in maps.items()}
@@ -56,6 +60,7 @@ def compare_ablation(shape: Shape, *, seconds: float) -> Comparison:
         flops=examples * operations.ablation_map(model.config, read=read, scored=scored),
         peaks={name: peak_bytes(partial(one, 0)) for name, one in work.items()},
         detail=f"{shape.examples} examples per task",
+        left_out=left_out,
     )
 
 
@@ -65,14 +70,18 @@ def sample_batches(n: int) -> list[Batch]:
     return [member.task.sample(n, length=ABLATION_LENGTH, generator=generator, stream="test") for member in TASKS]
 
 
-def ablation_maps(model: HookedTransformer) -> dict[str, Map]:
-    """Each contender's way to an ablation map of a model."""
-    bridge, plain = to_transformer_lens(model, n_ctx=N_CTX), plain_model(model)
-    return {
-        "ours": partial(_our_map, model),
-        "TransformerLens": partial(bridge_map, bridge),
-        "plain PyTorch": partial(plain_map, plain, model.config.n_heads),
-    }
+def ablation_maps(model: HookedTransformer) -> tuple[dict[str, Map], dict[str, str]]:
+    """Each contender's way to an ablation map of a model, and why a contender has none here."""
+    maps: dict[str, Map] = {OURS: partial(our_map, model)}
+    peers, left_out = made(
+        {
+            TRANSFORMER_LENS: lambda: partial(bridge_runs, to_transformer_lens(model, n_ctx=N_CTX)),
+            PLAIN: lambda: partial(plain_runs, plain_model(model)),
+            "nnsight": lambda: NNsightMap(plain_model(model)),
+            "pyvene": lambda: PyveneMap(plain_model(model)),
+        }
+    )
+    return maps | {name: partial(_map_of, runs) for name, runs in peers.items()}, left_out
 
 
 def check_equal(maps: dict[str, Map], batches: Sequence[Batch]) -> None:
@@ -81,8 +90,8 @@ def check_equal(maps: dict[str, Map], batches: Sequence[Batch]) -> None:
         for metric in ("accuracy", "nll"):
             effects = {name: one_map(batch, metric) for name, one_map in maps.items()}
             for name, found in effects.items():
-                difference = (found - effects["ours"]).abs().max().item()
-                if difference > TOLERANCE * max(1.0, effects["ours"].abs().max().item()):
+                difference = (found - effects[OURS]).abs().max().item()
+                if difference > TOLERANCE * max(1.0, effects[OURS].abs().max().item()):
                     raise RuntimeError(f"effects ({metric}) of {name} and ours differ by {difference:.1e}")
 
 
@@ -91,18 +100,18 @@ def _both(one_map: Map, batches: Sequence[Batch], _: int) -> None:
         one_map(batch, "accuracy")
 
 
-def _our_map(model: HookedTransformer, batch: Batch, metric: str) -> Tensor:
+def our_map(model: HookedTransformer, batch: Batch, metric: str) -> Tensor:
     """One call of the engine."""
-    scores = ablate_heads(model, batch, [(head,) for head in all_heads(model.config)], kind="mean")
-    values = get_metric(metric).values
-    return torch.stack([values(part) for part in scores.ablated]) - values(scores.clean)
+    sets = [(head,) for head in all_heads(model.config)]
+    outcome = ablate(model, Examples(batch), sets, kind="mean", metrics=(metric,))
+    return outcome.edited[metric] - outcome.unedited[metric]
 
 
 @torch.no_grad()
-def bridge_map(bridge: TransformerBridge, batch: Batch, metric: str) -> Tensor:
+def bridge_runs(bridge: TransformerBridge, tokens: Tensor) -> Iterator[Tensor]:
     """TransformerLens' way: cache every z, then one forward pass per head with a hook that puts the mean there."""
-    logits, cache = bridge.run_with_cache(batch.inputs, names_filter=lambda name: name.endswith("attn.hook_z"))
-    clean, effects = _metric(logits, batch, metric), []
+    logits, cache = bridge.run_with_cache(tokens, names_filter=lambda name: name.endswith("attn.hook_z"))
+    yield logits
     for layer in range(bridge.cfg.n_layers):
         name = f"blocks.{layer}.attn.hook_z"
         mean = cache[name].mean(dim=0)
@@ -112,27 +121,28 @@ def bridge_map(bridge: TransformerBridge, batch: Batch, metric: str) -> Tensor:
                 z[:, :, head] = mean[:, head]
                 return z
 
-            logits = bridge.run_with_hooks(batch.inputs, fwd_hooks=[(name, exchange)])
-            effects.append(_metric(logits, batch, metric) - clean)
-    return torch.stack(effects)
+            yield bridge.run_with_hooks(tokens, fwd_hooks=[(name, exchange)])
 
 
 @torch.inference_mode()
-def plain_map(plain: PlainModel, n_heads: int, batch: Batch, metric: str) -> Tensor:
+def plain_runs(plain: PlainModel, tokens: Tensor) -> Iterator[Tensor]:
     """Without a library: one forward pass per head, with the mean as an argument of the model."""
     z: list[Tensor] = []
-    clean, effects = _metric(plain(batch.inputs, z=z), batch, metric), []
+    yield plain(tokens, z=z)
     for layer, values in enumerate(z):
         mean = values.mean(dim=0)
-        for head in range(n_heads):
-            logits = plain(batch.inputs, ablate=(layer, head, mean[:, head]))
-            effects.append(_metric(logits, batch, metric) - clean)
-    return torch.stack(effects)
+        for head in range(plain.config.n_heads):
+            yield plain(tokens, exchange=(layer, head, slice(None), mean[:, head]))
+
+
+def _map_of(runs: Runs, batch: Batch, metric: str) -> Tensor:
+    clean, *ablated = (_metric(logits, batch, metric) for logits in runs(batch.inputs))
+    return torch.stack(ablated) - clean
 
 
 def _metric(logits: Tensor, batch: Batch, metric: str) -> Tensor:
-    """Exact match as a user computes it from all logits; other metrics, for the check only, by our own scores."""
+    """Exact match as a user computes it from all logits; other metrics, for the check only, by our own."""
     if metric == "accuracy":
         right = logits.argmax(dim=-1) == batch.tokens[:, 1:]
         return (right | ~batch.predicting).all(dim=1).double()
-    return get_metric(metric).values(score_logits(logits[batch.predicting], batch))
+    return get_metric(metric).values(logits[batch.predicting], Reading(batch))

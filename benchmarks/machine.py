@@ -2,7 +2,7 @@
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -43,10 +43,16 @@ def facts() -> dict[str, str | int | float]:
         "threads": torch.get_num_threads(),
         "load before": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
-        "torch": version("torch"),
-        "transformer-lens": version("transformer-lens"),
+        **{name: _version(name) for name in ("torch", "transformer-lens", "nnsight", "pyvene")},
         "capability": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def _processor() -> str:

@@ -6,7 +6,9 @@ FORMULA = (
     "2 per multiply-add; matrix products and attention only; of the tokens that exist (no padding) and of what the "
     "result needs: the last layer's queries, output map and MLP and the unembedding at scored positions only; training "
     "is three forward passes; an ablation map is one clean pass, plus for each head its own product with W_O and "
-    "everything behind it"
+    "everything behind it; patching is a pass of both runs, plus for each patch what its change reaches: the rest of "
+    "its layer at its position, and from the next layer on everything at that position and later ones; attribution is "
+    "a pass of both runs, a pass and its gradient for each further point, and a product for each edge and position"
 )
 
 
@@ -21,10 +23,26 @@ def forward(config: ModelConfig, *, read: int, scored: int) -> int:
 
 def attention(config: ModelConfig, read: int, scored: int, last: bool) -> int:  # noqa: FBT001
     """Queries, keys, values, causal pattern, mixed values and output map of one layer."""
-    width, grouped = config.n_heads * config.d_head, config.n_key_value_heads * config.d_head
     queries = scored if last else read
+    projected = projections(config, queries=queries, keys=read)
+    return projected + mixing(config, read, queries) + output_map(config, queries)
+
+
+def projections(config: ModelConfig, *, queries: int, keys: int) -> int:
+    """The queries of some tokens, and the keys and values of some."""
+    heads, groups = config.n_heads, config.n_key_value_heads
+    return 2 * config.d_model * config.d_head * (heads * queries + 2 * groups * keys)
+
+
+def mixing(config: ModelConfig, read: int, queries: int) -> int:
+    """Pattern and mixed values of the last `queries` of `read` tokens."""
     pairs = sum(range(read - queries + 1, read + 1))  # the query at position p attends to p + 1 keys
-    return 2 * config.d_model * (2 * width * queries + 2 * grouped * read) + 4 * width * pairs
+    return 4 * config.n_heads * config.d_head * pairs
+
+
+def output_map(config: ModelConfig, tokens: int) -> int:
+    """The heads' outputs through W_O."""
+    return 2 * config.d_model * config.n_heads * config.d_head * tokens
 
 
 def mlp(config: ModelConfig, tokens: int) -> int:
@@ -54,3 +72,70 @@ def ablation_map(config: ModelConfig, *, read: int, scored: int) -> int:
         changed = scored if layer == config.n_layers - 1 else read
         total += config.n_heads * (2 * config.d_head * config.d_model * changed + behind)
     return total
+
+
+def patching_sweep(config: ModelConfig, *, read: int, scored: int) -> int:
+    """One example of patching every head's z at every position: a pass of both runs, and every patch."""
+    patches = sum(
+        patch(config, layer=layer, position=position, read=read, scored=scored)
+        for layer in range(config.n_layers)
+        for position in range(read)
+    )
+    return 2 * forward(config, read=read, scored=scored) + config.n_heads * patches
+
+
+def patch(config: ModelConfig, *, layer: int, position: int, read: int, scored: int) -> int:
+    """One example with one head's z exchanged at one position, from the unpatched run's activations.
+
+    The change passes W_O and the layer's MLP at its own position. The next layer projects it there alone, but mixes it
+    in at that position and all later ones, and later layers compute all of those. The last layer has queries, an output
+    map, an MLP and logits at scored positions only, so a change that it makes elsewhere needs nothing.
+    """
+    last, reached = config.n_layers - 1, read - position
+    answers, here = min(scored, reached), int(position >= read - scored)
+    if layer == last:
+        return here * (_exchange(config) + mlp(config, 1) + unembedding(config, 1))
+    total = _exchange(config) + mlp(config, 1) + unembedding(config, answers)
+    for later in range(layer + 1, config.n_layers):
+        queries = answers if later == last else reached
+        first = later == layer + 1
+        projected = queries if not first else here if later == last else 1
+        total += projections(config, queries=projected, keys=1 if first else reached)
+        total += mixing(config, read, queries) + output_map(config, queries) + mlp(config, queries)
+    return total
+
+
+def _exchange(config: ModelConfig) -> int:
+    """A head's changed z at one position through its part of W_O."""
+    return 2 * config.d_head * config.d_model
+
+
+def attribution(config: ModelConfig, *, read: int, scored: int, points: int) -> int:
+    """One pair's scores of every edge: EAP, with its gradient at one of the two runs, or EAP-IG at so many points.
+
+    A gradient with regard to activations takes each product with weights once more, and mixing twice. What each head
+    changes is its difference of z through W_O; an edge is the product of two vectors at each position that is read
+    (edges into the last layer's queries and MLP, and into the logits: at each scored position).
+
+    Args:
+        config: The model's shape.
+        read: Input tokens.
+        scored: How many of them, at the end, predict something.
+        points: Points besides the two runs; 0 for EAP.
+    """
+    one = forward(config, read=read, scored=scored)
+    last = config.n_layers - 1
+    gradient = one + sum(mixing(config, read, scored if layer == last else read) for layer in range(config.n_layers))
+    written = config.n_layers * output_map(config, read)
+    return (2 + points) * one + max(1, points) * gradient + written + _edges(config, read=read, scored=scored)
+
+
+def _edges(config: ModelConfig, *, read: int, scored: int) -> int:
+    total = 0
+    for layer in range(config.n_layers):
+        queries = scored if layer == config.n_layers - 1 else read
+        senders = 1 + layer * (config.n_heads + 1)
+        total += senders * (config.n_heads * queries + 2 * config.n_key_value_heads * read)
+        total += (senders + config.n_heads) * queries
+    total += (1 + config.n_layers * (config.n_heads + 1)) * scored
+    return 2 * config.d_model * total

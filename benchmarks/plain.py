@@ -12,8 +12,8 @@ from training import HookedTransformer, ModelConfig
 N_CTX = 128
 """Rows of the rotary table, as such models have."""
 
-Ablate = tuple[int, int, Tensor]
-"""Layer, head, and what takes the place of the head's output z [pos, d_head]."""
+Exchange = tuple[int, int, int | slice, Tensor]
+"""Layer, head, position or positions, and what takes the place of the head's output z there."""
 
 
 class PlainAttention(nn.Module):
@@ -26,7 +26,7 @@ class PlainAttention(nn.Module):
         self.c_proj = nn.Linear(config.d_model, config.d_model, bias=False)
 
     def forward(
-        self, x: Tensor, tables: tuple[Tensor, Tensor], ablate: Ablate | None, z: list[Tensor] | None
+        self, x: Tensor, tables: tuple[Tensor, Tensor], exchange: Exchange | None, z: list[Tensor] | None
     ) -> Tensor:
         batch, pos, d_model = x.shape
         q, k, v = self.c_attn(x).split(d_model, dim=2)
@@ -34,8 +34,9 @@ class PlainAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(_rotate(q, tables), _rotate(k, tables), v, is_causal=True)
         if z is not None:
             z.append(mixed.transpose(1, 2))
-        if ablate is not None:
-            mixed[:, ablate[1]] = ablate[2]
+        if exchange is not None:
+            _, head, positions, values = exchange
+            mixed[:, head, positions] = values
         return self.c_proj(mixed.transpose(1, 2).contiguous().view(batch, pos, d_model))
 
 
@@ -51,9 +52,9 @@ class PlainBlock(nn.Module):
         self.down = nn.Linear(config.d_mlp, config.d_model, bias=False)
 
     def forward(
-        self, x: Tensor, tables: tuple[Tensor, Tensor], ablate: Ablate | None, z: list[Tensor] | None
+        self, x: Tensor, tables: tuple[Tensor, Tensor], exchange: Exchange | None, z: list[Tensor] | None
     ) -> Tensor:
-        x = x + self.attn(self.ln_1(x), tables, ablate, z)
+        x = x + self.attn(self.ln_1(x), tables, exchange, z)
         x_normed = self.ln_2(x)
         return x + self.down(F.silu(self.gate(x_normed)) * self.up(x_normed))
 
@@ -63,6 +64,7 @@ class PlainModel(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.config = config
         self.wte = nn.Embedding(config.d_vocab, config.d_model)
         blocks = nn.ModuleList(PlainBlock(config) for _ in range(config.n_layers))
         self.blocks = cast("Sequence[PlainBlock]", blocks)
@@ -73,12 +75,12 @@ class PlainModel(nn.Module):
         self.cos = nn.Buffer(angles.cos().float(), persistent=False)
         self.sin = nn.Buffer(angles.sin().float(), persistent=False)
 
-    def forward(self, tokens: Tensor, *, ablate: Ablate | None = None, z: list[Tensor] | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, *, exchange: Exchange | None = None, z: list[Tensor] | None = None) -> Tensor:
         """Logits [batch, pos, vocab], with one head's output exchanged; every layer's z is appended to the list."""
         x = self.wte(tokens)
         tables = (self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]])
         for layer, block in enumerate(self.blocks):
-            x = block(x, tables, ablate if ablate and ablate[0] == layer else None, z)
+            x = block(x, tables, exchange if exchange and exchange[0] == layer else None, z)
         return self.lm_head(self.ln_f(x))
 
 

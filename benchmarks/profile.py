@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.ablation_row import LARGE_WEIGHTS, ablation_maps, sample_batches
+from benchmarks.ablation_row import our_map, sample_batches
 from benchmarks.memory import quiet_profiler
 from benchmarks.results import HALF, OURS
-from benchmarks.shapes import Shape
+from benchmarks.shapes import LARGE_WEIGHTS, Shape
 from benchmarks.training_row import training_steps
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -49,8 +49,8 @@ def show(
         steps = training_steps(shape.config())
         columns[f"train {shape}"] = shares(steps[OURS], units=3)
         columns[f"{shape}, bfloat16"] = shares(steps[HALF], units=3)
-        ours = ablation_maps(shape.model(initializer_range=LARGE_WEIGHTS))["ours"]
-        one_map = partial(ours, sample_batches(shape.examples)[0], "accuracy")
+        model = shape.model(initializer_range=LARGE_WEIGHTS)
+        one_map = partial(our_map, model, sample_batches(shape.examples)[0], "accuracy")
         columns[f"ablate {shape}"] = shares(lambda _, one_map=one_map: one_map(), units=1)
     table = Table(title=f"Share of the time, {threads} threads", title_justify="left")
     table.add_column("")

@@ -15,6 +15,10 @@ OURS = "ours"
 
 HALF = "ours, bfloat16"
 
+TRANSFORMER_LENS = "TransformerLens"
+
+PLAIN = "plain PyTorch"
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -22,6 +26,7 @@ class Measured:
 
     Attributes:
         name: The contender.
+        flops: Floating-point operations that a unit of its work needs.
         seconds: Per unit of work (a training step; the maps of both tasks).
         speeds: What it did in a second, by what is counted.
         share: Needed floating-point operations per second, over the rate of matrix products in the same round.
@@ -31,6 +36,7 @@ class Measured:
     """
 
     name: str
+    flops: float
     seconds: Spread
     speeds: dict[str, Spread]
     share: Spread
@@ -49,7 +55,6 @@ class Comparison:
         detail: Sizes.
         rounds: How many rounds there were.
         units: Units of work in each round.
-        flops: Floating-point operations that a unit needs.
         matrix_rate: Operations per second of square matrix products, in the same rounds.
         measured: The contenders, ours first.
         left_out: Contenders that are not here, and why.
@@ -61,7 +66,6 @@ class Comparison:
     detail: str
     rounds: int
     units: int
-    flops: float
     matrix_rate: Spread
     measured: tuple[Measured, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -79,28 +83,42 @@ def compared(
     *,
     per_unit: Mapping[str, float],
     flops: float,
+    own_flops: Mapping[str, float] | None = None,
     peaks: Mapping[str, int],
     detail: str,
     left_out: Mapping[str, str] | None = None,
     slopes: Mapping[str, float] | None = None,
 ) -> Comparison:
-    """Summarises timed rounds: medians and ranges over rounds, ratios and shares taken within each round."""
+    """Summarises timed rounds: medians and ranges over rounds, ratios and shares taken within each round.
+
+    Args:
+        title: The row.
+        shape: The models' shape.
+        rounds: What was timed.
+        per_unit: How much of what a unit of work holds.
+        flops: Floating-point operations that a unit needs.
+        own_flops: The same for contenders that do other work.
+        peaks: Peak memory of each contender, ours first.
+        detail: Sizes.
+        left_out: Contenders that are not here, and why.
+        slopes: Growth of peak memory.
+    """
     product = rounds.seconds[machine.MATRIX_PRODUCT]
     product_flops = machine.matrix_product_flops()
 
     def measured(name: str) -> Measured:
-        own = rounds.seconds[name]
-        share = [flops / mine / (product_flops / other) for mine, other in zip(own, product, strict=True)]
+        own, needed = rounds.seconds[name], (own_flops or {}).get(name, flops)
+        share = [needed / mine / (product_flops / other) for mine, other in zip(own, product, strict=True)]
         speeds = {what: rounds.speed(name, per_unit=count) for what, count in per_unit.items()}
         ratio, half = (
             rounds.ratio(one, over=name) if one in rounds.seconds and one != name else None for one in (OURS, HALF)
         )
-        return Measured(name, Spread.of(own), speeds, Spread.of(share), peaks[name], ratio, half)
+        return Measured(name, needed, Spread.of(own), speeds, Spread.of(share), peaks[name], ratio, half)
 
     rate = rounds.speed(machine.MATRIX_PRODUCT, per_unit=product_flops)
     everyone = tuple(measured(name) for name in peaks)
     return Comparison(
-        title, str(shape), detail, len(rounds), rounds.units, flops, rate, everyone, left_out or {}, slopes or {}
+        title, str(shape), detail, len(rounds), rounds.units, rate, everyone, left_out or {}, slopes or {}
     )
 
 

@@ -10,6 +10,15 @@ MAIN_LENGTH, AUXILIARY_LENGTH = 16, 32
 
 ABLATION_LENGTH = 16
 
+PAIR_LENGTH = 8
+"""Of the pairs that are patched and attributed: TransformerLens patches every position in a pass of its own."""
+
+EVALUATION_LENGTH = 32
+
+LARGE_WEIGHTS = 0.1
+"""Standard deviation of the weights of models that are analysed: large enough that heads matter (freshly initialised
+ones hardly do)."""
+
 GROUP = get_group("copy+shift").with_lengths(main=MAIN_LENGTH, auxiliary=AUXILIARY_LENGTH)
 """Two string tasks on 12 letters; nothing that is measured depends on which two."""
 
@@ -26,6 +35,7 @@ class Shape:
         d_model: Width of the residual stream.
         batch_size: Examples of a training step.
         examples: Examples per task of an ablation map.
+        pairs: Pairs that are patched and attributed.
     """
 
     n_layers: int
@@ -33,13 +43,14 @@ class Shape:
     d_model: int
     batch_size: int
     examples: int
+    pairs: int
 
     def __str__(self) -> str:
         return f"{self.n_layers}/{self.n_heads}/{self.d_model}"
 
     @classmethod
     def parse(cls, text: str) -> "Shape":
-        """Reads `layers/heads/d_model`; wide models (from 256 on) get smaller batches, so that rounds take seconds.
+        """Reads `layers/heads/d_model`; the wider a model, the smaller its batches, so that rounds take seconds.
 
         Raises:
             InvalidValueError: The text is not of that form.
@@ -48,8 +59,8 @@ class Shape:
         if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
             raise InvalidValueError(f"shape {text!r} is not of the form 'layers/heads/d_model', as in '2/4/64'")
         n_layers, n_heads, d_model = map(int, parts)
-        wide = d_model >= 256
-        return cls(n_layers, n_heads, d_model, batch_size=32 if wide else 64, examples=16 if wide else 256)
+        sizes = (32, 16, 4) if d_model >= 256 else (64, 256, 16) if d_model >= 128 else (64, 256, 64)
+        return cls(n_layers, n_heads, d_model, *sizes)
 
     def config(self, *, initializer_range: float = 0.02) -> TrainConfig:
         """The training configuration: the group's mixture, and the optimiser as it is by default."""

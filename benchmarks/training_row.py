@@ -10,7 +10,7 @@ from benchmarks import lens3, machine, operations
 from benchmarks.memory import peak_bytes
 from benchmarks.padded import IGNORED, padded_steps
 from benchmarks.plain import N_CTX, plain_model
-from benchmarks.results import HALF, OURS, Comparison, compared
+from benchmarks.results import HALF, OURS, PLAIN, TRANSFORMER_LENS, Comparison, compared
 from benchmarks.rounds import Contender, run_rounds
 from benchmarks.shapes import TASKS, Shape
 from tasks import Batch
@@ -22,7 +22,7 @@ from training.optimizer import learning_rate
 
 TITLE = "training, mixed lengths 1..16 and 1..32"
 
-LENS_3 = "TransformerLens 3.9"
+LENS_3 = f"{TRANSFORMER_LENS} 3.9"
 
 Step = Callable[[int], object]
 """A training step; takes its number."""
@@ -63,9 +63,9 @@ def training_steps(config: TrainConfig) -> dict[str, Callable[[int], Tensor]]:
     return {
         OURS: _our_steps(config, "float32"),
         HALF: _our_steps(config, "bfloat16"),
-        "TransformerLens": padded_loop(bridge, config),
-        "plain PyTorch": padded_loop(plain_model(model), config),
-        "plain PyTorch, bfloat16": padded_loop(plain_model(model), config, precision="bfloat16"),
+        TRANSFORMER_LENS: padded_loop(bridge, config),
+        PLAIN: padded_loop(plain_model(model), config),
+        f"{PLAIN}, bfloat16": padded_loop(plain_model(model), config, precision="bfloat16"),
     }
 
 

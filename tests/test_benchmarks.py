@@ -10,28 +10,32 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import lens3, operations, sampling_row
+from benchmarks import evaluation_row, lens3, operations, peers, sampling_row
 from benchmarks.__main__ import bench
-from benchmarks.ablation_row import LARGE_WEIGHTS, ablation_maps, check_equal, sample_batches
+from benchmarks.ablation_row import ablation_maps, check_equal, sample_batches
+from benchmarks.attribution_row import mean_scores, our_scores
 from benchmarks.lens3_worker import packed, unpacked
+from benchmarks.llama import llama_bridge
 from benchmarks.memory import peak_bytes
+from benchmarks.pairs import check_close, logit_differences, sample_pair
+from benchmarks.patching_row import patching_sweeps
 from benchmarks.plain import plain_model
 from benchmarks.rounds import Contender, Rounds, Spread, run_rounds
 from benchmarks.sampling_row import python_loop
-from benchmarks.shapes import TASKS, Shape
+from benchmarks.shapes import LARGE_WEIGHTS, TASKS, Shape
 from benchmarks.training_row import padded_batch, padded_loop, training_steps
-from tasks import InvalidValueError, get_task, list_tasks
+from tasks import Batch, InvalidValueError, Pair, get_task, list_tasks
 from training import ModelConfig, OptimizerConfig, TrainConfig
 from training.interop import to_transformer_lens
 
 # TransformerLens' bridge warns about options that it looks for and a native model does not have.
 pytestmark = pytest.mark.filterwarnings("ignore:::transformer_lens")
 
-TINY = Shape(2, 2, 8, batch_size=6, examples=5)
+TINY = Shape(2, 2, 8, batch_size=6, examples=5, pairs=3)
 
 
 def test_shapes_are_read_or_refused_with_the_form_that_is_needed() -> None:
-    assert Shape.parse("6/6/384") == Shape(6, 6, 384, batch_size=32, examples=16)
+    assert Shape.parse("6/6/384") == Shape(6, 6, 384, batch_size=32, examples=16, pairs=4)
     assert str(Shape.parse("2/4/64")) == "2/4/64"
     with pytest.raises(InvalidValueError, match=r"shape '2x4' is not of the form 'layers/heads/d_model'"):
         Shape.parse("2x4")
@@ -49,7 +53,7 @@ def test_peers_hold_our_weights() -> None:
     tokens = padded_batch(TINY.config(), 0).inputs
     with torch.no_grad():
         wanted = model(tokens)
-        for peer in (plain_model(model), to_transformer_lens(model)):
+        for peer in (plain_model(model), to_transformer_lens(model), llama_bridge(model)):
             torch.testing.assert_close(peer(tokens), wanted, rtol=0, atol=1e-5)
 
 
@@ -83,15 +87,76 @@ def _losses(peer: nn.Module, config: TrainConfig) -> Tensor:
 
 
 def test_ablation_maps_agree_and_a_wrong_one_is_found() -> None:
-    maps = ablation_maps(TINY.model(initializer_range=0.5))
+    for name in ("nnsight", "pyvene"):
+        pytest.importorskip(name)
+    model = TINY.model(initializer_range=0.5)
+    before = [parameter.clone() for parameter in model.parameters()]
+    maps, left_out = ablation_maps(model)
+    assert (list(maps), left_out) == (["ours", "TransformerLens", "plain PyTorch", "nnsight", "pyvene"], {})
     batches = sample_batches(5)
     check_equal(maps, batches)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(map(torch.equal, before, model.parameters()))
+    assert not hasattr(object, "save")  # nnsight's own idea
     effects = maps["ours"](batches[0], "nll")
     assert effects.shape == (4, 5)
     assert effects.abs().min() > 1e-4  # the comparison is not one of zeros
     wrong = {**maps, "wrong": lambda batch, metric: maps["ours"](batch, metric).roll(1, dims=0)}
     with pytest.raises(RuntimeError, match=r"effects \(nll\) of wrong and ours differ by"):
         check_equal(wrong, batches)
+
+
+def test_a_library_that_cannot_be_imported_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> object:
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr(peers, "import_module", missing)
+    maps, left_out = ablation_maps(TINY.model())
+    assert list(maps) == ["ours", "TransformerLens", "plain PyTorch"]
+    assert left_out == {"nnsight": "No module named 'nnsight'", "pyvene": "No module named 'pyvene'"}
+
+
+def test_logit_differences_by_hand() -> None:
+    # Clean answers b c, counterfactual b d (b is 1, c 2, d 3): only the second token differs; position 1 predicts it.
+    scored = torch.tensor([[False, True, True]])
+    pair = Pair(Batch(torch.tensor([[0, 1, 2]]), scored), Batch(torch.tensor([[0, 1, 3]]), scored))
+    logits = torch.tensor([[[9.0, 8.0, 7.0, 6.0], [0.0, 0.0, 5.0, 3.5]]])
+    assert logit_differences(logits, pair).tolist() == [1.5]
+
+
+def test_patching_sweeps_agree_and_a_wrong_one_is_found() -> None:
+    sweeps, pair = patching_sweeps(TINY.model(initializer_range=0.5)), sample_pair(3)
+    found = {name: sweep(pair) for name, sweep in sweeps.items()}
+    assert list(found) == ["ours", "TransformerLens", "plain PyTorch"]
+    check_close(found, tolerance=1e-5)
+    width = pair.clean.inputs.shape[1]
+    assert found["ours"].shape == (2 * 2 * width, 3)
+    moved = (found["ours"].view(2, 2, width, 3).std(dim=2) > 1e-4).float().mean()
+    assert moved == 1  # positions differ, in every head and pair
+    with pytest.raises(RuntimeError, match=r"^what wrong found and what ours found differ by \d"):
+        check_close({**found, "wrong": found["ours"].flip(0)}, tolerance=1e-5)
+
+
+def test_edge_scores_agree() -> None:
+    model, pair = TINY.model(initializer_range=0.5), sample_pair(3)
+    found = mean_scores(model, llama_bridge(model), pair)
+    check_close(found, tolerance=1e-5)
+    # Senders: the embedding, then two heads and an MLP a layer. Receivers: q, k, v of two heads and an MLP, and logits.
+    assert found["ours"].shape == (7, 2 * (3 * 2 + 1) + 1)
+    assert (found["ours"] != 0).sum() > 20
+    integrated = our_scores(model, pair, method="EAP-IG-inputs").mean(dim=0)
+    assert not torch.allclose(integrated, found["ours"])
+
+
+def test_all_ways_to_exact_match_call_the_same_examples_right() -> None:
+    model = TINY.model(initializer_range=0.5)
+    ways = evaluation_row.evaluation_ways(model)
+    batch = evaluation_row.half_right(model, evaluation_row.sample_batch(4))
+    assert ways["ours"](batch).tolist() == [False, True, False, True]
+    evaluation_row.check_equal(ways, batch)
+    ways["wrong"] = lambda batch: ~ways["ours"](batch)
+    with pytest.raises(RuntimeError, match="wrong and ours call 4 examples differently"):
+        evaluation_row.check_equal(ways, batch)
 
 
 def test_operations_of_a_small_model_by_hand() -> None:
@@ -103,6 +168,30 @@ def test_operations_of_a_small_model_by_hand() -> None:
     assert operations.training(config, read=3, scored=1) == 3 * forward
     # One head: its exchanged output through W_O (2*2*2) at the scored position, then MLP and logits.
     assert operations.ablation_map(config, read=3, scored=1) == forward + 8 + 36 + 20
+    # A patch where nothing is predicted changes nothing; at the last position it costs what the ablation does.
+    assert operations.patching_sweep(config, read=3, scored=1) == 2 * forward + 8 + 36 + 20
+    # EAP: both runs; a gradient, in which attention costs twice; the head's change through W_O at 3 positions; and
+    # products of 2*2: the embedding into q at 1 position, k and v at 3, the MLP and the logits at 1, and head and MLP
+    # into what comes after them. EAP-IG: a run and a gradient at each of 5 points more.
+    edges = 4 * (1 + 3 + 3 + 1 + 1 + 2 + 1)
+    assert operations.attribution(config, read=3, scored=1, points=0) == 3 * forward + 24 + 3 * 8 + edges
+    assert operations.attribution(config, read=3, scored=1, points=5) == 12 * forward + 5 * 24 + 3 * 8 + edges
+
+
+def test_operations_of_a_patch_by_hand() -> None:
+    sizes = {"n_heads": 1, "d_model": 2, "d_mlp": 3, "d_vocab": 5}
+    two, three = (ModelConfig.read({"n_layers": layers, **sizes}) for layers in (2, 3))
+    # In each case W_O, 8, and the MLP, 36, at the patched position of layer 0.
+    # Two layers: layer 1 takes keys and values there, 16 (and a query, 8, if it predicts), its last query reads 3 keys,
+    # 24, and has its output map, 8, MLP, 36, and logits, 20.
+    one = {"layer": 0, "read": 3, "scored": 1}
+    assert operations.patch(two, position=0, **one) == 8 + 36 + 16 + 24 + 8 + 36 + 20
+    assert operations.patch(two, position=2, **one) == 8 + 36 + 16 + 8 + 24 + 8 + 36 + 20
+    # Three layers, position 1: layer 1 projects it alone, 24, and computes positions 1 and 2 from there on: they read
+    # 2 and 3 keys, 40, output map, 16, MLP, 72. Layer 2 takes both as keys and values, 32, and the last as a query.
+    middle = 24 + 40 + 16 + 72
+    assert operations.patch(three, position=1, **one) == 8 + 36 + middle + 32 + 8 + 24 + 8 + 36 + 20
+    assert operations.patch(three, layer=2, position=1, read=3, scored=1) == 0
 
 
 def test_peak_memory_counts_what_is_held_at_once() -> None:
@@ -184,26 +273,33 @@ def test_bench_prints_tables_and_writes_what_it_measured(
     monkeypatch.setattr(Shape, "parse", classmethod(lambda cls, text: TINY))
     monkeypatch.setattr(lens3, "environment", no_environment)
     out = tmp_path / "bench.json"
-    bench(rows=("training", "ablation"), shapes=("2/2/8",), seconds=0.1, threads=torch.get_num_threads(), out=out)
+    rows = ("training", "ablation", "patching", "attribution", "evaluation")
+    bench(rows=rows, shapes=("2/2/8",), seconds=0.1, threads=torch.get_num_threads(), out=out)
     printed = capsys.readouterr().out
     assert "training, mixed lengths 1..16 and 1..32, 2/2/8" in printed
-    assert "mean ablation of every head" in printed
+    for title in ("mean ablation of every head", "patching of every head", "attribution of every edge", "exact match"):
+        assert title in printed
     assert "TransformerLens 3.9 left out: no index" in " ".join(printed.split())
     found = json.loads(out.read_text())
     assert found["machine"]["threads"] == torch.get_num_threads()
-    training, ablation = found["rows"]
+    training, ablation, patching, attribution, evaluation = found["rows"]
     assert training["left_out"] == {"TransformerLens 3.9": "no index"}
     assert all(slope > 0 for slope in training["slopes"].values())
     assert list(training["slopes"]) == ["ours", "ours, bfloat16"]
     halves = {one["name"]: one["half"] for one in training["measured"]}
     assert [name for name, half in halves.items() if half is None] == ["ours, bfloat16"]
-    names = {one["name"] for one in training["measured"]} - {one["name"] for one in ablation["measured"]}
-    assert names == {"ours, bfloat16", "plain PyTorch, bfloat16"}
+    names = [[one["name"] for one in row["measured"]] for row in (ablation, patching, attribution, evaluation)]
+    assert names[0] == ["ours", "TransformerLens", "plain PyTorch", "nnsight", "pyvene"]
+    assert names[1] == ["ours", "TransformerLens", "plain PyTorch"]
+    assert names[2] == ["ours", "ours, EAP-IG of 5 steps", "TransformerLens"]
+    assert names[3] == ["ours", "ours, cached decoding", "TransformerLens"]
+    needed = [one["flops"] for one in attribution["measured"]]
+    assert needed[1] > 2 * needed[0] == 2 * needed[2]
     for row in found["rows"]:
-        ours, *peers = row["measured"]
+        ours, *others = row["measured"]
         assert (ours["name"], ours["ratio"]) == ("ours", None)
-        assert {"TransformerLens", "plain PyTorch"} <= {peer["name"] for peer in peers}
-        assert all(peer["ratio"]["low"] <= peer["ratio"]["median"] <= peer["ratio"]["high"] for peer in peers)
+        assert "TransformerLens" in {peer["name"] for peer in others}
+        assert all(peer["ratio"]["low"] <= peer["ratio"]["median"] <= peer["ratio"]["high"] for peer in others)
         assert all(one["peak"] > 0 for one in row["measured"])
 
 

@@ -1,4 +1,4 @@
-"""The engine: hand-worked ablations, and equality with one-at-a-time hooks."""
+"""Ablations: hand-worked ones, and equality with one-at-a-time hooks."""
 
 import math
 from collections.abc import Callable
@@ -9,15 +9,18 @@ import torch
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
-from analyses import Head, ablate_heads
-from analyses.engine import AblationKind
+from analyses import Head, ablate
+from analyses.ablation import AblationKind
+from analyses.examples import Examples, Running
 from analyses.heads import all_heads
-from tasks import Batch, InvalidValueError, get_task
+from analyses.interventions import Outcome
+from tasks import Batch, InterpError, get_task
 from tests.analyses.models import hand_batch, hand_model, random_model, seeded
 from training import HookedTransformer
 from training.evaluate import Scores, score, score_logits
 
 KINDS: tuple[AblationKind, ...] = ("zero", "mean", "mean_all")
+METRICS = ("nll", "accuracy", "token_accuracy")
 
 # `hand_model` on `aa` and `ab`; at each position, t the mean of the tokens up to it:
 #   t = z00 = z01    aa: 4, 4    ab: 4, 2           over the batch 4, 3       over all 3.5
@@ -57,12 +60,17 @@ def parse_set(text: str) -> tuple[Head, ...]:
     return tuple(Head.parse(head) for head in text.split())
 
 
-def check_hand_scores(scores: Scores, logits: tuple[float, float]) -> None:
+def check_hand_scores(scores: dict[str, Tensor], logits: tuple[float, float]) -> None:
     """The logits are a: 1, b: 0, [EOS]: x, and [EOS] is right: nll = ln(e^1 + e^0 + e^x) - x, correct if x > 1."""
     nll = torch.tensor([math.log(math.e + 1 + math.exp(x)) - x for x in logits])
-    torch.testing.assert_close(scores.nll, nll, rtol=1e-5, atol=1e-5)
-    assert scores.correct.tolist() == [x > 1 for x in logits]
-    assert scores.token_accuracy.tolist() == [float(x > 1) for x in logits]
+    torch.testing.assert_close(scores["nll"], nll.double(), rtol=1e-5, atol=1e-5)
+    assert scores["accuracy"].tolist() == [x > 1 for x in logits]
+    assert scores["token_accuracy"].tolist() == [float(x > 1) for x in logits]
+
+
+def edited(outcome: Outcome, number: int) -> dict[str, Tensor]:
+    """Every metric with one of the interventions made."""
+    return {name: values[number] for name, values in outcome.edited.items()}
 
 
 @pytest.mark.parametrize("budget", [1, 4, 4096])
@@ -70,17 +78,21 @@ def check_hand_scores(scores: Scores, logits: tuple[float, float]) -> None:
 def test_hand_worked_ablation(
     kind: AblationKind, heads: str, logits: tuple[float, float], why: str, budget: int
 ) -> None:
-    scores = ablate_heads(hand_model(), hand_batch(), [parse_set(heads)], kind=kind, token_budget=budget)
-    check_hand_scores(scores.clean, CLEAN)
-    check_hand_scores(scores.ablated[0], logits)
+    running = Running(token_budget=budget)
+    outcome = ablate(
+        hand_model(), Examples(hand_batch()), [parse_set(heads)], kind=kind, metrics=METRICS, running=running
+    )
+    check_hand_scores(outcome.unedited, CLEAN)
+    check_hand_scores(edited(outcome, 0), logits)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_hand_worked_ablations_in_one_call(kind: AblationKind) -> None:
     cases = [(heads, logits) for case, heads, logits, _ in CASES if case == kind]
-    scores = ablate_heads(hand_model(), hand_batch(), [parse_set(heads) for heads, _ in cases], kind=kind)
-    for part, (_, logits) in zip(scores.ablated, cases, strict=True):
-        check_hand_scores(part, logits)
+    sets = [parse_set(heads) for heads, _ in cases]
+    outcome = ablate(hand_model(), Examples(hand_batch()), sets, kind=kind, metrics=METRICS)
+    for number, (_, logits) in enumerate(cases):
+        check_hand_scores(edited(outcome, number), logits)
 
 
 # ---------------------------------------------------------------------------- against hooks, one set of heads at a time
@@ -146,10 +158,10 @@ def by_hooks(
     return score_logits(logits[batch.predicting], batch)
 
 
-def assert_equal_scores(one: Scores, other: Scores) -> None:
-    torch.testing.assert_close(one.nll, other.nll, rtol=1e-5, atol=1e-5)
-    assert torch.equal(one.correct, other.correct)
-    torch.testing.assert_close(one.token_accuracy, other.token_accuracy)
+def assert_equal_scores(found: dict[str, Tensor], wanted: Scores) -> None:
+    torch.testing.assert_close(found["nll"], wanted.nll.double(), rtol=1e-5, atol=1e-5)
+    assert torch.equal(found["accuracy"].bool(), wanted.correct)
+    torch.testing.assert_close(found["token_accuracy"], wanted.token_accuracy.double())
 
 
 @torch.no_grad()
@@ -166,10 +178,11 @@ def test_equals_hooks_for_every_token_budget(name: str, kind: AblationKind) -> N
     assert torch.pdist(nlls).min() > 1e-3
     width = batch.inputs.shape[1]
     for budget in (1, 3 * width, 25 * width, 100_000):  # one example; three; all, three sets at a time; all at once
-        scores = ablate_heads(model, batch, sets, kind=kind, task_head=task_head, token_budget=budget)
-        assert_equal_scores(scores.clean, clean)
-        for found, expected in zip(scores.ablated, wanted, strict=True):
-            assert_equal_scores(found, expected)
+        running, examples = Running(token_budget=budget), Examples(batch, task_head=task_head)
+        outcome = ablate(model, examples, sets, kind=kind, metrics=METRICS, running=running)
+        assert_equal_scores(outcome.unedited, clean)
+        for number, expected in enumerate(wanted):
+            assert_equal_scores(edited(outcome, number), expected)
 
 
 @torch.no_grad()
@@ -183,34 +196,39 @@ def test_equals_hooks_where_answers_differ_in_length(name: str, kind: AblationKi
     sets = [parse_set(heads) for heads in SETS]
     width = batch.inputs.shape[1]
     for budget in (2 * width, 100_000):
-        scores = ablate_heads(model, batch, sets, kind=kind, token_budget=budget)
-        assert_equal_scores(scores.clean, score(model, batch))
-        for heads, found in zip(sets, scores.ablated, strict=True):
-            assert_equal_scores(found, by_hooks(model, batch, heads, kind=kind, task_head=0))
+        running = Running(token_budget=budget)
+        outcome = ablate(model, Examples(batch), sets, kind=kind, metrics=METRICS, running=running)
+        assert_equal_scores(outcome.unedited, score(model, batch))
+        for number, heads in enumerate(sets):
+            assert_equal_scores(edited(outcome, number), by_hooks(model, batch, heads, kind=kind, task_head=0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_results_follow_the_order_of_sets_and_not_of_heads(kind: AblationKind) -> None:
     model, sets = model_and_sets("rotary")
     batch = TASK.sample(5, length=3, generator=seeded(3))
-    forward = ablate_heads(model, batch, sets, kind=kind).ablated
-    backward = ablate_heads(model, batch, [heads[::-1] for heads in sets[::-1]], kind=kind).ablated
-    for one, other in zip(forward, backward[::-1], strict=True):
-        assert_equal_scores(one, other)
+    forward = ablate(model, Examples(batch), sets, kind=kind, metrics=["nll"])
+    backward = ablate(model, Examples(batch), [heads[::-1] for heads in sets[::-1]], kind=kind, metrics=["nll"])
+    torch.testing.assert_close(forward.edited["nll"], backward.edited["nll"].flip(0), rtol=1e-5, atol=1e-5)
 
 
 def test_no_sets_leave_the_clean_scores() -> None:
-    scores = ablate_heads(hand_model(), hand_batch(), [], kind="mean")
-    check_hand_scores(scores.clean, CLEAN)
-    assert scores.ablated == []
+    outcome = ablate(hand_model(), Examples(hand_batch()), [], kind="mean", metrics=METRICS)
+    check_hand_scores(outcome.unedited, CLEAN)
+    assert outcome.edited["nll"].shape == (0, 2)
+    assert outcome.other == {}
 
 
-def test_progress_counts_parts_of_the_batch() -> None:
+def test_progress_counts_runs_of_one_example() -> None:
     seen: list[tuple[int, int]] = []
-    batch = TASK.sample(5, length=3, generator=seeded(3))  # 7 input tokens each: 2 examples in 20 tokens
+    batch = TASK.sample(5, length=3, generator=seeded(3))
     model, sets = model_and_sets("rotary")
-    ablate_heads(model, batch, sets, kind="zero", token_budget=20, on_done=lambda *done: seen.append(done))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    running = Running(token_budget=30, on_done=lambda *done: seen.append(done))
+    ablate(model, Examples(batch), sets, kind="zero", running=running)
+    assert [total for _, total in seen] == [5 * len(sets)] * len(seen)
+    done = [done for done, _ in seen]
+    assert done == sorted(set(done))
+    assert done[-1] == 5 * len(sets)
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
@@ -225,7 +243,7 @@ def test_model_is_left_as_it_was(interrupted: bool) -> None:
             raise KeyboardInterrupt
 
     try:
-        ablate_heads(model, batch, sets, kind="mean", token_budget=20, on_done=stop)
+        ablate(model, Examples(batch), sets, kind="mean", running=Running(token_budget=20, on_done=stop))
     except KeyboardInterrupt:
         assert interrupted
     after = model.state_dict()
@@ -258,9 +276,9 @@ def two_lengths() -> Batch:
     ("model", "batch", "heads", "kind", "text"),
     [
         (hooked_model(), hand_batch(), ["0.0"], "zero",
-         "the model has hooks attached; remove them with model.reset_hooks() before an ablation"),
+         "the model has hooks attached; remove them with model.reset_hooks() before an intervention"),
         (hand_model(), hand_batch(), ["0.0"], "median",
-         "ablation kind 'median' is unknown; allowed are zero, mean and mean_all"),
+         "unknown ablation kind 'median'; did you mean 'mean'? the kinds are zero, mean, mean_all, resample, counterfactual"),
         (hand_model(), hand_batch(), ["0.0", ""], "zero", "a set of heads to ablate is empty; name at least one head"),
         (hand_model(), hand_batch(), ["0.0", "0.0 2.1"], "zero",
          "head 2.1 does not exist: the model has layers 0 to 1 of heads 0 to 1, so 0.0 to 1.1"),
@@ -268,9 +286,9 @@ def two_lengths() -> Batch:
         (hand_model(), two_lengths(), ["0.0"], "zero",
          "the prompts have different lengths, so their positions do not align; use one length"),
         (hand_model(), hand_batch()[:1], ["0.0"], "mean",
-         "the mean over one example is the example itself; use n >= 2, or kind 'zero'"),
+         "kind 'mean' of one example would put the example itself in place; use n >= 2, or kind 'zero'"),
         (hand_model(), hand_batch()[:0], ["0.0"], "zero",
-         "a batch of 0 examples cannot be ablated; use n >= 1, or n >= 2 for kind 'mean'"),
+         "there are 0 examples; use n >= 1, or n >= 2 for a mean over them"),
         (poisoned(), hand_batch(), ["0.0"], "zero",
          "the model's logits are not finite, so no effect can be measured; check its weights"),
     ],
@@ -284,16 +302,15 @@ def test_refused(
     kind: Literal["zero", "mean", "mean_all"],
     text: str,
 ) -> None:
-    with pytest.raises(InvalidValueError) as caught:
-        ablate_heads(model, batch, [parse_set(names) for names in heads], kind=kind)
+    with pytest.raises(InterpError) as caught:
+        ablate(model, Examples(batch), [parse_set(names) for names in heads], kind=kind)
     assert str(caught.value) == text
 
 
 @pytest.mark.parametrize("kind", ["zero", "mean_all"])
 def test_one_example_will_do_without_a_mean_over_the_batch(kind: AblationKind) -> None:
     # `aa`, whose z is 4 at both positions: the mean over positions changes nothing, zero gives the table's value.
-    scores = ablate_heads(hand_model(), hand_batch()[:1], [parse_set("0.0")], kind=kind)
-    assert scores.ablated[0].nll.shape == (1,)
+    outcome = ablate(hand_model(), Examples(hand_batch()[:1]), [parse_set("0.0")], kind=kind, metrics=["nll"])
     logit = 4 if kind == "zero" else 8
     nll = math.log(math.e + 1 + math.exp(logit)) - logit
-    assert scores.ablated[0].nll.item() == pytest.approx(nll, abs=1e-5)
+    assert outcome.edited["nll"].tolist() == [[pytest.approx(nll, abs=1e-5)]]

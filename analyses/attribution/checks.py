@@ -1,0 +1,67 @@
+"""What every attribution refuses, before it begins and in the end."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from analyses.metrics import Metric
+from tasks import Batch, InvalidValueError
+from tasks.errors import unknown_name
+from training import HookedTransformer
+
+
+def check_choice(kind: str, name: str, known: Sequence[str]) -> None:
+    """Raises UnknownNameError unless the name is one of the known ones."""
+    if name not in known:
+        raise unknown_name(kind, name, known, listing=f"the {kind}s are {', '.join(known)}")
+
+
+def check_gradient(metric: Metric, *, at_clean: bool) -> None:
+    """Checks that a metric's gradient says something.
+
+    Args:
+        metric: The metric.
+        at_clean: Whether the gradient is taken at the clean run alone.
+
+    Raises:
+        InvalidValueError: The metric counts right answers, or has its minimum at the clean run.
+    """
+    if not metric.smooth:
+        raise InvalidValueError(
+            f"metric {metric.name!r} counts right answers, so it has no gradient; use logit_difference, nll or kl, or "
+            "a smooth metric of your own"
+        )
+    if metric.name == "kl" and at_clean:
+        raise InvalidValueError(
+            "metric 'kl' is the distance from the clean run, so its gradient there is 0, and so would be every score; "
+            "use direction 'denoise', or EdgeAttribution with an EAP-IG method"
+        )
+
+
+def check_run(model: HookedTransformer, *sides: Batch, task_head: int) -> None:
+    """Checks that a model can be attributed on some batches, the two of a pair or a single one.
+
+    Raises:
+        InvalidValueError: Hooks on the model, no examples, prompts of several lengths, or no such task head.
+    """
+    if model.is_hooked:
+        raise InvalidValueError(
+            "the model has hooks attached; remove them with model.reset_hooks() before an attribution"
+        )
+    if not len(sides[0]):
+        raise InvalidValueError("a batch of 0 examples cannot be attributed; use n >= 1")
+    starts = torch.cat([side.scored.int().argmax(dim=1) for side in sides])
+    if not bool((starts == starts[0]).all()):
+        raise InvalidValueError("the prompts have different lengths, so their positions do not align; use one length")
+    heads = model.config.task_heads
+    if not 0 <= task_head < heads:
+        raise InvalidValueError(f"task_head {task_head} does not exist: the model has task heads 0 to {heads - 1}")
+
+
+def check_finite(values: Tensor) -> None:
+    """Raises InvalidValueError unless all logits, or scores, are finite."""
+    if not bool(torch.isfinite(values).all()):
+        raise InvalidValueError(
+            "the model's activations or logits are not finite, so nothing can be attributed; check its weights"
+        )

@@ -1,0 +1,210 @@
+"""What patching each activation would do, estimated by one gradient: attribution patching."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from analyses.attribution.checks import check_choice, check_gradient, check_run
+from analyses.attribution.examples import TOKEN_BUDGET, draw_pair, estimate, in_parts, rows_of
+from analyses.attribution.traces import Trace, working
+from analyses.attribution.two_runs import Direction, TwoRuns
+from analyses.metrics import Metric, UserMetric, get_metric
+from tasks import InvalidValueError, Pair, Task
+from training import HookedTransformer
+
+HeadSite = Literal["q", "k", "v", "z"]
+StreamSite = Literal["resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post"]
+By = Literal["head", "layer", "head_position", "layer_position"]
+
+NODE_COLUMNS = [
+    "task", "length", "method", "direction", "metric", "site", "layer", "head", "position", "score", "stderr", "n",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AttributionPatching:
+    """What exchanging an activation between a clean and a counterfactual run would do, estimated by one gradient.
+
+    score = better * sum over the activation's components of (clean - counterfactual) * d metric / d activation
+
+    with the gradient at the clean run in direction `noise`, where the score estimates better * (m(clean) - m(clean run
+    with the counterfactual's activation)), and at the counterfactual run in direction `denoise`, where it estimates
+    better * (m(counterfactual run with the clean activation) - m(counterfactual)). So a positive score always means
+    that the activation helps. Its unit is the metric's; sums over positions (and heads) are within an example, then
+    the mean is over examples. A part of `by` that is summed over is patched at once.
+    Source: Nanda, Attribution Patching (2023); Syed et al., arXiv 2310.10348, section 3.
+
+    Attributes:
+        site: Which activation, by TransformerLens' names without `hook_`. Queries and keys are those before positions
+            turn them; `k` and `v` are the key-value heads'.
+        by: What has a score of its own: each head or layer, as a whole or at each position.
+        direction: Which run is patched: the clean one (`noise`) or the counterfactual (`denoise`).
+        metric: A metric's name, a `Metric`, or a function of the user's; it must be smooth, and give for each example a
+            number that depends on this example's logits alone.
+
+    Raises:
+        UnknownNameError: No such site, division, direction or metric.
+        InvalidValueError: A division into heads of a site that has none, or a metric whose gradient says nothing.
+    """
+
+    site: HeadSite | StreamSite = "z"
+    by: By = "head"
+    direction: Direction = "noise"
+    metric: str | Metric | UserMetric = "logit_difference"
+
+    def __post_init__(self) -> None:
+        check_choice("site", self.site, (*get_args(HeadSite), *get_args(StreamSite)))
+        check_choice("division", self.by, get_args(By))
+        check_choice("direction", self.direction, get_args(Direction))
+        if self.by in ("head", "head_position") and self.site in get_args(StreamSite):
+            raise InvalidValueError(
+                f"site {self.site!r} has no heads of its own, so it cannot be divided by {self.by!r}; use by "
+                f"'layer' or 'layer_position', or one of the sites {', '.join(get_args(HeadSite))}"
+            )
+        check_gradient(get_metric(self.metric), at_clean=self.direction == "noise")
+
+    def __call__(
+        self,
+        model: HookedTransformer,
+        task: Task,
+        *,
+        length: int,
+        n: int = 512,
+        generator: Generator,
+        task_head: int = 0,
+    ) -> pd.DataFrame:
+        """One row per score: task, length, method, direction, metric, site, layer, head, position, score, stderr, n.
+
+        `head` and `position` are missing where scores are not divided by them; `method` is `AtP`.
+
+        Args:
+            model: The model, left as it was.
+            task: The task; it is bound to the model's vocabulary.
+            length: The length of all examples, so that positions align.
+            n: Examples, from the test stream.
+            generator: The source of the examples and of their counterfactuals.
+            task_head: Which unembedding to use, if the model has one for each task.
+
+        Raises:
+            InvalidValueError: As `scores`; n below 1, no such length, a vocabulary without the task's tokens, or an
+                example without a counterfactual.
+        """
+        pair = draw_pair(task, model, length=length, n=n, generator=generator)
+        mean, spread = estimate(self.scores(model, pair, task_head=task_head))
+        axes = ["layer", *(axis for axis in ("head", "position") if axis in self.by)]
+        places = pd.DataFrame(torch.ones_like(mean).nonzero().numpy(), columns=axes)
+        table = places.reindex(columns=["layer", "head", "position"]).astype("Int64")
+        table = table.assign(
+            task=task.name, length=length, method="AtP", direction=self.direction, metric=get_metric(self.metric).name,
+            site=self.site, score=mean.flatten().numpy(), stderr=spread.flatten().numpy(), n=n,
+        )  # fmt: skip
+        return table[NODE_COLUMNS]
+
+    @torch.inference_mode(mode=False)
+    def scores(
+        self,
+        model: HookedTransformer,
+        pair: Pair,
+        *,
+        task_head: int = 0,
+        token_budget: int = TOKEN_BUDGET,
+        on_done: Callable[[int, int], object] = lambda *_: None,
+    ) -> Float[Tensor, "batch layer ..."]:
+        """The scores of every example: [batch, layer], and then the axes of `by`: head, position.
+
+        Args:
+            model: The model, with nothing hooked to it. It is left as it was.
+            pair: Clean examples and their counterfactuals, whose prompts have one length.
+            task_head: Which unembedding to use, if the model has one for each task.
+            token_budget: The most tokens run at a time (at least one example).
+            on_done: Called with the number of parts of the batch done and to do.
+
+        Returns:
+            The scores, in float64 on the CPU.
+
+        Raises:
+            InvalidValueError: A model with hooks attached, no examples, prompts of different lengths, no such task
+                head, a token budget below 1, a metric without a gradient, or activations that are not finite.
+        """
+        check_run(model, pair.clean, pair.counterfactual, task_head=task_head)
+
+        def score(rows: slice) -> Tensor:
+            products = self._products(model, rows_of(pair, rows, model.device), task_head)
+            away = [axis for axis, name in ((2, "position"), (3, "head")) if name not in self.by]
+            products = products.sum(dim=away, dtype=torch.float64) if away else products
+            return products.transpose(2, 3) if self.by == "head_position" else products
+
+        return in_parts(pair.clean, score, token_budget=token_budget, on_done=on_done)
+
+    def _products(
+        self, model: HookedTransformer, pair: Pair, task_head: int
+    ) -> Float[Tensor, "batch layer pos head_or_one"]:
+        """Difference times gradient, summed over each position's (and head's) components."""
+        metric, layers = get_metric(self.metric), range(model.config.n_layers)
+        with torch.enable_grad():
+            runs = TwoRuns.of(model, pair, patched=self.direction, task_head=task_head)
+            wanted = [_gradient_of(self.site, runs.base, layer) for layer in layers]
+            grads = runs.tracer.gradients(runs.base, runs.reading, metric, wanted=wanted)
+        width, products = pair.clean.inputs.shape[1], []
+        for layer, grad in zip(layers, grads, strict=True):
+            if self.site in ("q", "k", "v"):
+                grad = _heads_of(self.site, grad, model)
+            product = (_difference(self.site, runs, layer) * grad).sum(dim=-1)
+            product = product if product.ndim == 3 else product[..., None]
+            products.append(F.pad(product, (0, 0, width - product.shape[1], 0)))  # gradients of earlier ones are 0
+        return metric.better * torch.stack(products, dim=1)
+
+
+def _gradient_of(site: str, run: Trace, layer: int) -> Tensor:
+    """The tensor of a run whose gradient is a site's: what is added to the stream has the stream's."""
+    match site:
+        case "q" | "k" | "v":
+            return run.qkv[layer]
+        case "z":
+            return run.z[layer]
+        case "resid_pre":
+            return run.resid[layer]
+        case "attn_out" | "resid_mid":
+            return run.mid[layer]
+        case _:
+            return run.resid[layer + 1]
+
+
+def _difference(site: str, runs: TwoRuns, layer: int) -> Float[Tensor, "batch _pos ..."]:
+    """A site in the clean run, less in the counterfactual run."""
+    model = runs.tracer.model
+    block = model.blocks[layer]
+    if site in ("q", "k", "v"):  # biases cancel
+        norms = [working(block.ln1(run.resid[layer])) for run in (runs.clean, runs.counterfactual)]
+        return _heads_of(site, (norms[0] - norms[1]) @ working(runs.tracer.projections[layer][0]), model)
+    clean, other = (_activation(site, run, layer) for run in (runs.clean, runs.counterfactual))
+    difference = working(clean) - working(other)
+    return difference.flatten(-2) @ working(block.attn.W_O).flatten(0, 1) if site == "attn_out" else difference
+
+
+def _activation(site: str, run: Trace, layer: int) -> Tensor:
+    """What a site holds; for attention's output, what it is made of."""
+    match site:
+        case "z" | "attn_out":
+            return run.z[layer]
+        case "resid_pre":
+            return run.resid[layer]
+        case "resid_mid":
+            return run.mid[layer]
+        case "mlp_out":
+            return run.mlp_out[layer]
+        case _:
+            return run.resid[layer + 1]
+
+
+def _heads_of(site: str, qkv: Float[Tensor, "batch pos all"], model: HookedTransformer) -> Tensor:
+    """The queries, keys or values among all of them, by head. [batch, pos, head, d_head]"""
+    heads, groups = model.config.n_heads, model.config.n_key_value_heads
+    first, count = {"q": (0, heads), "k": (heads, groups), "v": (heads + groups, groups)}[site]
+    return qkv.unflatten(-1, (heads + 2 * groups, -1))[:, :, first : first + count]

@@ -1,0 +1,142 @@
+"""Whether a circuit is faithful and complete, and whether that is more than a random circuit of its size is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from torch import Generator
+
+from analyses.circuits.circuit import Circuit, Match
+from analyses.circuits.edge_sets import run_edge_sets
+from analyses.circuits.recovery import Recovery, draw_pair, interval, share_p
+from analyses.metrics import Metric, UserMetric, get_metric
+from tasks import InvalidValueError, Pair, Task
+from training import HookedTransformer
+
+COLUMNS = [
+    "metric", "test", "edges", "value", "low", "high", "null", "null_mean", "null_low", "null_high", "p", "direction",
+    "m", "n", "seed",
+]  # fmt: skip
+
+_BEST = {"faithfulness": 1.0, "completeness": 0.0}
+"""The value that each test would like to see."""
+
+
+@dataclass(frozen=True)
+class CircuitTests:
+    r"""A circuit's faithfulness and completeness, against random circuits of its size.
+
+        faithfulness   f(C)         1 if the circuit alone does what the model does
+        completeness   f(M \ C)     0 if the model without the circuit does no more than the counterfactual run
+
+    with f(C) = (m(C) - m(empty)) / (m(full) - m(empty)), m the metric's mean over examples, and the counterfactual
+    run's values along the edges that are cut. The null of both is m random circuits of the same size, resp. their
+    complements: p = (b + 1) / (m + 1), where b of them lie at least as near to the best value (1, resp. 0).
+    A small p says that the circuit's edges do this better than as many others would; a p near 1 in completeness says
+    that random edges are missed more.
+    Sources: f(M \ C): Marks et al. 2024 (arXiv 2403.19647, completeness); against random circuits: Shi et al. 2024
+    (arXiv 2410.13032, sufficiency and partial necessity).
+
+    Attributes:
+        metric: What is measured: a name, a metric, or a function of the user's own.
+        match: What random circuits have in common with the circuit (`Circuit.random`).
+        draws: Random circuits, m.
+        bootstraps: Bootstrap samples of the examples.
+    """
+
+    metric: str | Metric | UserMetric = "logit_difference"
+    match: Match = "inputs"
+    draws: int = 100
+    bootstraps: int = 2_000
+
+    def __post_init__(self) -> None:
+        get_metric(self.metric)
+        if self.match not in get_args(Match):
+            raise InvalidValueError(f"match {self.match!r} is unknown; allowed are inputs and size")
+        for name in ("draws", "bootstraps"):
+            if getattr(self, name) < 1:
+                raise InvalidValueError(f"{name} = {getattr(self, name)} is not possible; allowed is 1 or more")
+
+    def __call__(
+        self,
+        model: HookedTransformer,
+        task: Task,
+        *,
+        circuit: Circuit,
+        length: int,
+        n: int = 512,
+        generator: Generator,
+        task_head: int = 0,
+    ) -> pd.DataFrame:
+        """One row per test.
+
+        Columns: task, length, metric, test, edges, value, low, high (95 % interval over examples), null (what random
+        circuits match), null_mean, null_low, null_high (central 95 % of the null), p, direction, m (random circuits),
+        n, seed.
+
+        Args:
+            model: The model, left as it was.
+            task: The task; it is bound to the model's vocabulary.
+            circuit: The circuit.
+            length: The length of all examples, so that positions align.
+            n: Examples, from the test stream.
+            generator: The source of the examples, their counterfactuals, the bootstrap samples and random circuits.
+            task_head: Which unembedding to use, if the model has one for each task.
+
+        Raises:
+            UnknownNameError: No such metric.
+            InvalidValueError: Fewer than 2 examples, or clean and counterfactual runs that score alike, so that
+                faithfulness is undefined; and as `run_edge_sets`.
+        """
+        pair = draw_pair(model, task, length=length, n=n, generator=generator)
+        table = self.of_pair(model, pair, circuit=circuit, generator=generator, task_head=task_head)
+        return pd.concat([pd.DataFrame({"task": task.name, "length": length}, index=table.index), table], axis=1)
+
+    def of_pair(
+        self,
+        model: HookedTransformer,
+        pair: Pair,
+        *,
+        circuit: Circuit,
+        generator: Generator,
+        task_head: int = 0,
+        on_done: Callable[[int, int], object] = lambda *_: None,
+    ) -> pd.DataFrame:
+        """The tests on given examples; columns from `metric` on."""
+        metric = get_metric(self.metric)
+        recovery = Recovery.of(
+            model, pair, metric=metric, bootstraps=self.bootstraps, generator=generator, task_head=task_head
+        )
+        null = [Circuit.random(circuit, generator=generator, match=self.match) for _ in range(self.draws)]
+        alone = [circuit, *null]
+        chosen = [*alone, *(one.complement() for one in alone)]
+        run = run_edge_sets(model, pair, chosen, metrics=[metric], task_head=task_head, on_done=on_done)
+        values = run.circuits[metric.name].numpy()
+        about = {"metric": metric.name, "edges": len(circuit), "null": self.match, "n": values.shape[1]}
+        rows = [
+            {**about, "test": test, **_row(recovery, part, best), "seed": recovery.seed}
+            for (test, best), part in zip(_BEST.items(), np.split(values, 2), strict=True)
+        ]
+        return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _row(recovery: Recovery, values: Float[np.ndarray, "circuit batch"], best: float) -> dict[str, object]:
+    """One test: the first circuit is the one tested, the others are the null."""
+    shares = recovery.share(values)
+    value, null = float(shares[0]), shares[1:]
+    (low,), (high,) = interval(recovery.draws(values[:1]))
+    null_low, null_high = np.quantile(null, (0.025, 0.975))
+    return {
+        "value": value,
+        "low": low,
+        "high": high,
+        "null_mean": null.mean(),
+        "null_low": null_low,
+        "null_high": null_high,
+        "p": share_p(abs(value - best), np.abs(null - best), alike=-1),
+        "direction": f"nearer to {best:g}",
+        "m": len(null),
+    }

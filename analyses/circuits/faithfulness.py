@@ -1,0 +1,141 @@
+"""How faithful circuits of every size are to the model."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import pandas as pd
+from torch import Generator
+
+from analyses.circuits.circuit import Circuit
+from analyses.circuits.curve import Curve
+from analyses.circuits.edge_sets import run_edge_sets
+from analyses.circuits.recovery import Recovery, draw_pair
+from analyses.graph import edges
+from analyses.metrics import Metric, UserMetric, get_metric
+from tasks import InvalidValueError, Pair, Task
+from training import HookedTransformer, ModelConfig
+
+Choose = Literal["score", "magnitude", "greedy"]
+
+SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""MIB's shares of the model's edges."""
+
+
+@dataclass(frozen=True)
+class FaithfulnessCurve:
+    """What circuits of rising size recover of the model, from scores of the edges.
+
+    A circuit of size s holds the floor(s * number of edges) edges with the best scores. Along all other edges goes the
+    counterfactual run's value (`run_edge_sets`, direction `noise`).
+
+        f(C) = (m(C) - m(empty)) / (m(full) - m(empty))        m: the metric's mean over examples
+
+    1: the circuit does what the model does; 0: no more than the counterfactual run. A circuit may lie outside of
+    [0, 1]. Source: MIB (Mueller et al. 2025, arXiv 2504.13151, circuit localization track).
+
+    Attributes:
+        metric: What is measured: a name, a metric, or a function of the user's own.
+        sizes: The shares of the model's edges, rising.
+        choose: `score`: edges that help first; `magnitude`: edges that help or harm; `greedy`: by magnitude too, but
+            only edges into what leads to the logits already (EAP-IG).
+        bootstraps: Bootstrap samples of the examples.
+    """
+
+    metric: str | Metric | UserMetric = "logit_difference"
+    sizes: tuple[float, ...] = SIZES
+    choose: Choose = "score"
+    bootstraps: int = 2_000
+
+    def __post_init__(self) -> None:
+        get_metric(self.metric)
+        if self.choose not in get_args(Choose):
+            raise InvalidValueError(f"choose {self.choose!r} is unknown; allowed are score, magnitude and greedy")
+        if self.bootstraps < 1:
+            raise InvalidValueError(f"bootstraps = {self.bootstraps} is not possible; allowed is 1 or more")
+        rising = all(one < other for one, other in zip(self.sizes, self.sizes[1:], strict=False))
+        if len(self.sizes) < 2 or not rising or not (self.sizes[0] >= 0 and self.sizes[-1] <= 1):
+            raise InvalidValueError(
+                f"sizes {self.sizes} make no curve; give two or more shares of the edges, rising, from 0 to 1"
+            )
+
+    def __call__(
+        self,
+        model: HookedTransformer,
+        task: Task,
+        *,
+        scores: pd.DataFrame,
+        length: int,
+        n: int = 512,
+        generator: Generator,
+        task_head: int = 0,
+    ) -> pd.DataFrame:
+        """The curve as a table (columns: task, length, and those of `Curve.table`).
+
+        Args:
+            model: The model, left as it was.
+            task: The task; it is bound to the model's vocabulary.
+            scores: A row for each edge of the model: sender and receiver as text, and score (positive: it helps).
+            length: The length of all examples, so that positions align.
+            n: Examples, from the test stream.
+            generator: The source of the examples, their counterfactuals and the bootstrap samples.
+            task_head: Which unembedding to use, if the model has one for each task.
+
+        Raises:
+            UnknownNameError: No such metric.
+            InvalidValueError: Scores that lack edges, fewer than 2 examples, or clean and counterfactual runs that
+                score alike, so that faithfulness is undefined; and as `run_edge_sets`.
+        """
+        table = self.curve(
+            model, task, scores=scores, length=length, n=n, generator=generator, task_head=task_head
+        ).table()
+        return pd.concat([pd.DataFrame({"task": task.name, "length": length}, index=table.index), table], axis=1)
+
+    def curve(
+        self,
+        model: HookedTransformer,
+        task: Task,
+        *,
+        scores: pd.DataFrame,
+        length: int,
+        n: int = 512,
+        generator: Generator,
+        task_head: int = 0,
+        on_done: Callable[[int, int], object] = lambda *_: None,
+    ) -> Curve:
+        """The same with every example's value, from which `Curve.summary` gives CPR and CMD."""
+        self.circuits(scores, model.config)  # wrong scores are told before examples are drawn
+        pair = draw_pair(model, task, length=length, n=n, generator=generator)
+        return self.of_pair(model, pair, scores=scores, generator=generator, task_head=task_head, on_done=on_done)
+
+    def of_pair(
+        self,
+        model: HookedTransformer,
+        pair: Pair,
+        *,
+        scores: pd.DataFrame,
+        generator: Generator,
+        task_head: int = 0,
+        on_done: Callable[[int, int], object] = lambda *_: None,
+    ) -> Curve:
+        """The curve on given examples."""
+        metric, circuits = get_metric(self.metric), self.circuits(scores, model.config)
+        recovery = Recovery.of(
+            model, pair, metric=metric, bootstraps=self.bootstraps, generator=generator, task_head=task_head
+        )
+        run = run_edge_sets(model, pair, circuits, metrics=[metric], task_head=task_head, on_done=on_done)
+        values = run.circuits[metric.name].numpy()
+        return Curve(metric, self.choose, self.sizes, circuits, values, recovery)
+
+    def circuits(self, scores: pd.DataFrame, config: ModelConfig) -> tuple[Circuit, ...]:
+        """The circuit of each size.
+
+        Raises:
+            InvalidValueError: Fewer edges with scores than the greatest size needs; and as `Circuit.top`.
+        """
+        total = len(edges(config))
+        counts = [math.floor(size * total + 1e-9) for size in self.sizes]  # .29 * 100 is 28.999... in binary
+        if self.choose == "greedy":
+            return tuple(Circuit.greedy(scores, config, n=count) for count in counts)
+        return tuple(Circuit.top(scores, config, n=count, by=self.choose) for count in counts)

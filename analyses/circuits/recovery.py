@@ -1,0 +1,107 @@
+"""The share of the model's effect that a circuit recovers, with its interval."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Generator
+
+from analyses.circuits.edge_sets import run_edge_sets
+from analyses.metrics import Metric
+from analyses.resampling import bootstrap_counts, one_sided_p
+from tasks import InvalidValueError, Pair, Task
+from training import HookedTransformer
+
+
+def draw_pair(model: HookedTransformer, task: Task, *, length: int, n: int, generator: Generator) -> Pair:
+    """Examples of the test stream and their counterfactuals, in the model's vocabulary."""
+    _check_n(n)
+    bound = task.bind(model.vocabulary)
+    return bound.counterfactual(bound.sample(n, length=length, generator=generator, stream="test"), generator=generator)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What 0 and 1 mean for a share: the counterfactual run (no edge kept) and the clean run (all kept).
+
+        f(C) = (m(C) - m(empty)) / (m(full) - m(empty))        m: the metric's mean over examples
+
+    So f does not depend on whether more of the metric is better. It may lie above 1 and below 0. Intervals are 95 %
+    percentile bootstrap intervals over examples, of the ratio of the means; resamples in which both ends have the same
+    mean have no ratio and are left out.
+    Source: MIB (Mueller et al. 2025, arXiv 2504.13151, circuit localization track).
+
+    Attributes:
+        full: The metric of every example in the clean run.
+        empty: The same in the counterfactual run.
+        counts: How often each bootstrap sample draws each example.
+        seed: Of the generator that drew, as a signed number.
+    """
+
+    full: Float[np.ndarray, " batch"]
+    empty: Float[np.ndarray, " batch"]
+    counts: Int[np.ndarray, "draw batch"]
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        model: HookedTransformer,
+        pair: Pair,
+        *,
+        metric: Metric,
+        bootstraps: int,
+        generator: Generator,
+        task_head: int,
+    ) -> "Recovery":
+        """Runs both ends, before any circuit is run.
+
+        Raises:
+            InvalidValueError: Fewer than 2 examples, or ends that do not differ by two standard errors: then 0 and 1
+                are the same, and no share is defined.
+        """
+        _check_n(len(pair.clean))
+        scores = run_edge_sets(model, pair, [()], metrics=[metric], task_head=task_head)
+        full, empty = (ends[metric.name].numpy() for ends in (scores.clean, scores.counterfactual))
+        difference = full - empty
+        gap, stderr = difference.mean(), difference.std(ddof=1) / len(difference) ** 0.5
+        if abs(gap) <= max(2 * stderr, 1e-9):
+            raise InvalidValueError(
+                f"faithfulness is undefined: {metric.name} is {full.mean():.4g} in the clean and {empty.mean():.4g} in "
+                f"the counterfactual run, which differ by {gap:.2g}, less than two standard errors (of {stderr:.2g}); "
+                "use more examples, another metric, or a model that tells the two apart"
+            )
+        seed = (generator.initial_seed() + 2**63) % 2**64 - 2**63  # signed, as `HeadOverlap` writes it
+        return cls(full, empty, bootstrap_counts(len(full), draws=bootstraps, generator=generator), seed)
+
+    def share(self, values: Float[np.ndarray, "set batch"]) -> Float[np.ndarray, " set"]:
+        """f of circuits, from the metric of every example."""
+        return (values - self.empty).mean(axis=-1) / (self.full - self.empty).mean()
+
+    def draws(self, values: Float[np.ndarray, "set batch"]) -> Float[np.ndarray, "draw set"]:
+        """f in every bootstrap sample; nan where it is not defined."""
+        gaps = self.counts @ (self.full - self.empty)
+        sums = self.counts @ (values - self.empty).T
+        defined = (np.abs(gaps) > 1e-9)[:, None]
+        return np.where(defined, sums / np.where(defined, gaps[:, None], 1), np.nan)
+
+
+def interval(draws: Float[np.ndarray, "draw set"]) -> tuple[Float[np.ndarray, " set"], Float[np.ndarray, " set"]]:
+    """The central 95 % of the bootstrap samples that have a value."""
+    low, high = np.nanquantile(draws, (0.025, 0.975), axis=0)
+    return low, high
+
+
+def share_p(observed: float, null: Float[np.ndarray, " draw"], *, alike: Literal[1, -1]) -> float:
+    """(b + 1) / (m + 1) for shares and their differences, to 6 decimals.
+
+    What lies behind is rounding, which depends on what runs together: an edge that changes nothing must tie with
+    another one that changes nothing.
+    """
+    return one_sided_p(round(observed, 6), np.round(null, 6), alike=alike)
+
+
+def _check_n(n: int) -> None:
+    if n < 2:
+        raise InvalidValueError(f"n = {n} examples give no interval; allowed is 2 or more")

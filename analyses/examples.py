@@ -1,0 +1,113 @@
+"""The examples that an analysis runs on: clean ones, perhaps beside their counterfactuals."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from torch import Generator
+
+from analyses.journal import Journal
+from tasks import Batch, InvalidValueError, Pair, Task
+from training import HookedTransformer
+
+TOKEN_BUDGET = 4096
+"""Tokens run at a time: measured best on a CPU, where larger stacks leave the cache (docs/benchmarks.md)."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """How long work is divided, followed and kept.
+
+    Attributes:
+        token_budget: The most tokens run at a time, however many interventions they stem from (at least one example).
+        on_done: Called with the number of runs of one example that are done and to do.
+        journal: Keeps what is done on disk, if it is given, so that an interrupted call goes on.
+    """
+
+    token_budget: int = TOKEN_BUDGET
+    on_done: Callable[[int, int], object] = lambda *_: None
+    journal: Journal | None = None
+
+    def __post_init__(self) -> None:
+        if self.token_budget < 1:
+            raise InvalidValueError(f"token_budget = {self.token_budget} is not possible; allowed is 1 or more")
+
+
+AT_ONCE = Running()
+"""All of it in this call, followed by no one."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Clean examples, and what they are compared with.
+
+    Attributes:
+        clean: The examples whose answers are the right ones. Their prompts have one length, so that positions align.
+        counterfactual: The same examples changed, with other answers, if there are any.
+        task_head: Which unembedding to use, if the model has one for each task.
+
+    Raises:
+        InvalidValueError: No examples, prompts of different lengths, or batches of different shapes.
+    """
+
+    clean: Batch
+    counterfactual: Batch | None = None
+    task_head: int = 0
+
+    def __post_init__(self) -> None:
+        if not len(self.clean):
+            raise InvalidValueError("there are 0 examples; use n >= 1, or n >= 2 for a mean over them")
+        starts = self.clean.scored.int().argmax(dim=1)
+        if not bool((starts == starts[0]).all()):
+            raise InvalidValueError(
+                "the prompts have different lengths, so their positions do not align; use one length"
+            )
+        if self.counterfactual is not None and self.counterfactual.tokens.shape != self.clean.tokens.shape:
+            raise InvalidValueError(
+                "clean and counterfactual examples must have one shape. "
+                f"Got {tuple(self.clean.tokens.shape)} and {tuple(self.counterfactual.tokens.shape)}; "
+                "pair them with task.counterfactual or Pair.of"
+            )
+
+    @classmethod
+    def of_pair(cls, pair: Pair, *, task_head: int = 0) -> Self:
+        """The examples of a pair of batches."""
+        return cls(pair.clean, pair.counterfactual, task_head)
+
+    @classmethod
+    def drawn(
+        cls, model: HookedTransformer, task: Task, *, length: int, n: int, generator: Generator, task_head: int
+    ) -> Self:
+        """Test examples of a task, speaking the model's vocabulary.
+
+        Raises:
+            InvalidValueError: n below 1, a length that the task cannot make, a vocabulary without the task's tokens.
+        """
+        return cls(_sampled(model, task, length, n, generator), None, task_head)
+
+    @classmethod
+    def drawn_in_pairs(
+        cls, model: HookedTransformer, task: Task, *, length: int, n: int, generator: Generator, task_head: int
+    ) -> Self:
+        """The same, and then their counterfactuals from the same generator.
+
+        Raises:
+            InvalidValueError: As `drawn`; an example that has no counterfactual.
+        """
+        batch = _sampled(model, task, length, n, generator)
+        pair = task.bind(model.vocabulary).counterfactual(batch, generator=generator)
+        return cls.of_pair(pair, task_head=task_head)
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    @property
+    def width(self) -> int:
+        """How many tokens the model reads of each."""
+        return self.clean.inputs.shape[1]
+
+
+def _sampled(model: HookedTransformer, task: Task, length: int, n: int, generator: Generator) -> Batch:
+    if n < 1:
+        raise InvalidValueError(f"n = {n} examples cannot be measured; allowed is 1 or more")
+    return task.bind(model.vocabulary).sample(n, length=length, generator=generator, stream="test")
