@@ -65,6 +65,7 @@ class HeadAblation:
         n: int = 512,
         generator: Generator,
         task_head: int = 0,
+        running: Running = AT_ONCE,
     ) -> pd.DataFrame:
         """The table of effects (columns: `HeadEffects.table`).
 
@@ -75,12 +76,14 @@ class HeadAblation:
             n: Examples, from the test stream.
             generator: The source of the examples, and of their counterfactuals and partners where these are needed.
             task_head: Which unembedding to use, if the model has one for each task.
+            running: How the work is divided, followed and kept.
 
         Raises:
             UnknownNameError: No such metric.
             InvalidValueError: No such head, length or position, n too small, a vocabulary without the task's tokens.
         """
-        return self.effects(model, task, length=length, n=n, generator=generator, task_head=task_head)[0].table()
+        found = self.effects(model, task, length=length, n=n, generator=generator, task_head=task_head, running=running)
+        return found[0].table()
 
     def effects(
         self,
@@ -95,41 +98,62 @@ class HeadAblation:
         running: Running = AT_ONCE,
     ) -> list[HeadEffects]:
         """The effect on every example, in this metric and, from the same passes, in `also`'s metrics."""
+        examples = self.draw(model, task, length=length, n=n, generator=generator, task_head=task_head, also=also)
         heads = self.heads or tuple(all_heads(model.config))
         sets = (heads,) if self.together == "jointly" else tuple((head,) for head in heads)
-        return self.of_sets(
-            model, task, sets, length=length, n=n, generator=generator, task_head=task_head, also=also, running=running
-        )
+        about = (task.name, length)
+        return self.of_sets(model, examples, sets, about=about, generator=generator, also=also, running=running)
+
+    def draw(
+        self,
+        model: HookedTransformer,
+        task: Task,
+        *,
+        length: int,
+        n: int,
+        generator: Generator,
+        task_head: int = 0,
+        also: Sequence[str | Metric | UserMetric] = (),
+    ) -> Examples:
+        """Test examples of a task, and then counterfactuals, where the kind or a metric asks for them."""
+        metrics = [get_metric(metric) for metric in (self.metric, *also)]
+        paired = self.kind == "counterfactual" or any(metric.reads == "counterfactual" for metric in metrics)
+        drawn = Examples.drawn_in_pairs if paired else Examples.drawn
+        return drawn(model, task, length=length, n=n, generator=generator, task_head=task_head)
 
     def of_sets(
         self,
         model: HookedTransformer,
-        task: Task,
+        examples: Examples,
         sets: Sequence[tuple[Component, ...]],
         *,
-        length: int,
-        n: int = 512,
+        about: tuple[str, int],
         generator: Generator,
-        task_head: int = 0,
         also: Sequence[str | Metric | UserMetric] = (),
         running: Running = AT_ONCE,
     ) -> list[HeadEffects]:
-        """The effect of ablating each of some sets, in the place of this ablation's own heads.
+        """The effect of ablating each of some sets, in the place of this ablation's own heads, on given examples.
 
-        Examples are drawn first, then counterfactuals, where kind or metric asks for them, then partners (`resample`).
+        Args:
+            model: The model, left as it was.
+            examples: What `draw` gives.
+            sets: The sets of components.
+            about: Name of the task and length of the examples, for the tables.
+            generator: The source of the partners of kind `resample`.
+            also: Further metrics.
+            running: How the work is divided, followed and kept.
         """
-        chosen = [get_metric(metric) for metric in (self.metric, *also)]
-        paired = self.kind == "counterfactual" or any(metric.reads == "counterfactual" for metric in chosen)
-        draw = Examples.drawn_in_pairs if paired else Examples.drawn
-        examples = draw(model, task, length=length, n=n, generator=generator, task_head=task_head)
+        metrics = [get_metric(metric) for metric in (self.metric, *also)]
         outcome = ablate(
-            model, examples, sets, kind=self.kind, metrics=chosen, positions=self.positions, generator=generator,
+            model, examples, sets, kind=self.kind, metrics=metrics, positions=self.positions, generator=generator,
             running=running,
         )  # fmt: skip
-        about, where = (task.name, length, self.kind), scope_text(self.positions)
+        where = scope_text(self.positions)
         return [
-            HeadEffects(*about, one, tuple(sets), outcome.unedited[one.name], outcome.edited[one.name], where)
-            for one in chosen
+            HeadEffects(
+                *about, self.kind, one, tuple(sets), outcome.unedited[one.name], outcome.edited[one.name], where
+            )
+            for one in metrics
         ]
 
 

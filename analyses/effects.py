@@ -60,7 +60,7 @@ class HeadEffects:
         stderr = standard_errors(self.effects)
         rows = [
             {
-                **self._about,
+                **self.about,
                 "layer": components[0].layer if len(components) == 1 else pd.NA,
                 "head": components[0].head if len(components) == 1 and isinstance(components[0], Head) else pd.NA,
                 "heads": set_text(components),
@@ -79,7 +79,7 @@ class HeadEffects:
         sets, n = self.effects.shape
         return pd.DataFrame(
             {
-                **self._about,
+                **self.about,
                 "heads": np.repeat([set_text(components) for components in self.sets], n),
                 "example": np.tile(np.arange(n), sets),
                 "clean": self.clean.repeat(sets).numpy(),
@@ -89,7 +89,8 @@ class HeadEffects:
         )
 
     @property
-    def _about(self) -> dict[str, object]:
+    def about(self) -> dict[str, object]:
+        """What the effects are of: task, length, kind, positions and metric."""
         return {
             "task": self.task,
             "length": self.length,

@@ -73,6 +73,20 @@ class PatchEffects:
             }
         )
 
+    def examples(self) -> pd.DataFrame:
+        """One row per patch and example: the labels, example, clean, corrupted, patched, effect."""
+        patches, n = self.effects.shape
+        labels = pd.DataFrame(self.labels).loc[[patch for patch in range(patches) for _ in range(n)]]
+        return labels.reset_index(drop=True).assign(
+            direction=self.direction,
+            metric=self.metric.name,
+            example=list(range(n)) * patches,
+            clean=self.clean.repeat(patches).numpy(),
+            corrupted=self.corrupted.repeat(patches).numpy(),
+            patched=self.patched.flatten().numpy(),
+            effect=self.effects.flatten().numpy(),
+        )
+
 
 def check_direction(direction: str) -> None:
     """Raises UnknownNameError unless it is one."""

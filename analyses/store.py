@@ -17,6 +17,11 @@ def result_digest(key: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def result_path(folder: Path, name: str, key: Mapping[str, object]) -> Path:
+    """Where the table of that key is kept."""
+    return folder / f"{name}-{result_digest({'name': name, **key})}.parquet"
+
+
 def stored_table(
     folder: Path, name: str, key: Mapping[str, object], compute: Callable[[], pd.DataFrame]
 ) -> pd.DataFrame:
@@ -24,7 +29,7 @@ def stored_table(
 
     A damaged file is computed anew. The table is the same either way: it is always read back.
     """
-    path = folder / f"{name}-{result_digest({'name': name, **key})}.parquet"
+    path = result_path(folder, name, key)
     if path.is_file():
         try:
             return read_table(path)

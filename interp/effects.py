@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from analyses import HeadAblation, HeadEffects
+from analyses.examples import Running
 from interp.console import counting
 from interp.options import Which
 from tasks import Task
@@ -18,7 +19,7 @@ def head_effects(
         return [
             ablation.effects(
                 model, task, length=length, n=which.n, generator=named_generator(which.seed, "ablation"),
-                task_head=run.task_head(task.name), on_done=bar(task.name),
+                task_head=run.task_head(task.name), running=Running(on_done=bar(task.name)),
             )[0]
             for task in tasks
         ]  # fmt: skip

@@ -44,8 +44,9 @@ class EdgeAttribution:
       the edges out of it.
 
     Points are midpoints, (i - 1/2) / steps for i = 1..steps: the integral's error falls with steps squared.
-    Sources: Syed et al., arXiv 2310.10348, section 3 (EAP); Hanna et al., arXiv 2403.17806, section 3 (EAP-IG, with
-    the right ends of the intervals instead of their middles) and appendix (activations).
+    Sources: Syed et al., arXiv 2310.10348 (EAP); Hanna et al., arXiv 2403.17806 (EAP-IG, with the ends of the intervals
+    instead of their middles); Marks et al., arXiv 2403.19647 (integrals over activations), in the naming of Mueller et
+    al., arXiv 2504.13151.
 
     Attributes:
         method: Where gradients are taken.

@@ -38,7 +38,7 @@ class AttributionPatching:
     better * (m(counterfactual run with the clean activation) - m(counterfactual)). So a positive score always means
     that the activation helps. Its unit is the metric's; sums over positions (and heads) are within an example, then
     the mean is over examples. A part of `by` that is summed over is patched at once.
-    Source: Nanda, Attribution Patching (2023); Syed et al., arXiv 2310.10348, section 3.
+    Source: Nanda, Attribution Patching (2023); Syed et al., arXiv 2310.10348.
 
     Attributes:
         site: Which activation, by TransformerLens' names without `hook_`. Queries and keys are those before positions

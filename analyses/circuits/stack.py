@@ -128,11 +128,15 @@ class Stack:
         """z of some heads, each from its own three inputs; key-value heads that several of them share, once."""
         block, base, sent = self.model.blocks[layer], self.reference.before[layer], self._senders_before(layer)
         groups, place = (k[heads] - k[0]).unique(return_inverse=True)
-        x_q, x_k, x_v = (block.ln1(self._read(rows, sent, base)) for rows in (q[heads], k[0] + groups, v[0] + groups))
         attention = block.attn
-        q = _places_first(x_q, attention.W_Q[heads], attention.b_Q[heads])
-        k = _places_first(x_k, attention.W_K[groups], attention.b_K[groups])
-        v = _places_first(x_v, attention.W_V[groups], attention.b_V[groups])
+        q, k, v = (  # one after the other: what a layer's heads read is its largest value
+            _places_first(block.ln1(self._read(rows, sent, base)), weight, bias)
+            for rows, weight, bias in (
+                (q[heads], attention.W_Q[heads], attention.b_Q[heads]),
+                (k[0] + groups, attention.W_K[groups], attention.b_K[groups]),
+                (v[0] + groups, attention.W_V[groups], attention.b_V[groups]),
+            )
+        )
         return attended(attention, q, k[:, :, place], v[:, :, place]).unflatten(0, (len(self.kept), -1))
 
     def _mlp(self, layer: int) -> None:
@@ -150,7 +154,7 @@ class Stack:
     ) -> Float[Tensor, "circuit row *place d_model"]:
         """What some receivers read: the reference run's residual stream and the differences that are kept."""
         change = self.kept[:, rows, :sent] @ self.differences[:, :sent].flatten(2)
-        return base + change.unflatten(-1, base.shape)
+        return change.unflatten(-1, base.shape).add_(base)  # a new tensor, and large
 
     def _reached(self, rows: Int[Tensor, " row"], sent: int) -> Bool[Tensor, "circuit row"]:
         """Whether a receiver reads something that can differ from the reference run."""
