@@ -11,6 +11,7 @@ import torch
 from torch import Generator
 
 from analyses.ablation import AblationKind, HeadAblation
+from analyses.components import Component
 from analyses.effects import HeadEffects, set_text
 from analyses.examples import AT_ONCE, Running
 from analyses.heads import Head, check_heads
@@ -37,7 +38,7 @@ class JointAblation:
         controls: At most how many control sets.
     """
 
-    heads: tuple[Head, ...]
+    heads: tuple[Component, ...]
     kind: AblationKind = "mean"
     metric: str | Metric | UserMetric = "accuracy"
     positions: Positions = "all"
@@ -93,12 +94,11 @@ class JointAblation:
         running: Running = AT_ONCE,
     ) -> HeadEffects:
         """The effect of the set (first) and of every control set on every example; the controls are drawn last."""
-        check_heads(self.heads, model.config)
+        heads = [one for one in self.heads if isinstance(one, Head)]
+        check_heads(heads, model.config)
         ablation = HeadAblation(kind=self.kind, metric=self.metric, positions=self.positions)
         examples = ablation.draw(model, task, length=length, n=n, generator=generator, task_head=task_head)
-        controls = matched_sets(
-            self.heads, heads_per_layer=model.config.n_heads, count=self.controls, generator=generator
-        )
+        controls = matched_sets(heads, heads_per_layer=model.config.n_heads, count=self.controls, generator=generator)
         about, sets = (task.name, length), (tuple(self.heads), *controls)
         return ablation.of_sets(model, examples, sets, about=about, generator=generator, running=running)[0]
 

@@ -1,8 +1,11 @@
-"""Standard errors of means and of their ratios, from values per example."""
+"""Standard errors and intervals of means and of their ratios, from values per example."""
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+
+from analyses.resampling import bootstrap_means
 
 
 def standard_errors(values: Float[Tensor, "*set batch"]) -> Float[Tensor, "*set"]:
@@ -28,3 +31,24 @@ def ratio_of_means(
     ratio = above.double().mean(dim=-1) / mean
     residuals = above.double() - ratio[..., None] * below.double()
     return ratio, standard_errors(residuals) / mean.abs()
+
+
+def bootstrap_ratios(
+    above: Float[np.ndarray, "set batch"], below: Float[np.ndarray, " batch"], counts: Int[np.ndarray, "draw batch"]
+) -> Float[np.ndarray, "draw set"]:
+    """mean(above) / mean(below) in each bootstrap sample, given how often it drew each example.
+
+    Both means are over the same draw, so what varies together cancels. Where the mean below is 0, to 1e-12, there is no
+    ratio: nan.
+    """
+    means = bootstrap_means(below[None], counts)
+    defined = np.abs(means) > 1e-12
+    return np.where(defined, bootstrap_means(above, counts) / np.where(defined, means, 1), np.nan)
+
+
+def percentile_interval(
+    draws: Float[np.ndarray, "draw *set"],
+) -> tuple[Float[np.ndarray, "*set"], Float[np.ndarray, "*set"]]:
+    """The ends of the central 95 % of bootstrap samples, of those that have a value."""
+    low, high = np.nanquantile(draws, (0.025, 0.975), axis=0)
+    return low, high

@@ -8,10 +8,12 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from interp.commands.ablate import ablate
+from interp.commands.circuit import circuit
 from interp.commands.demo import demo
 from interp.commands.evaluate import evaluate
 from interp.commands.figure import figure
 from interp.commands.overlap import overlap
+from interp.commands.patch import patch
 from interp.commands.report import report
 from interp.commands.study import study
 from interp.commands.sweep import sweep
@@ -26,7 +28,7 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-for command in (demo, tasks, train, evaluate, ablate, overlap, study, sweep, figure, report):
+for command in (demo, tasks, train, evaluate, ablate, patch, circuit, overlap, study, sweep, figure, report):
     app.command(command)
 
 

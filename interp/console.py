@@ -48,7 +48,14 @@ def check_output(output: Output) -> None:
         ) from None
 
 
-def emit(table: "pd.DataFrame", output: Output, *, columns: Sequence[str], title: str) -> None:
+def emit(
+    table: "pd.DataFrame",
+    output: Output,
+    *,
+    columns: Sequence[str],
+    title: str,
+    shown: "pd.DataFrame | None" = None,
+) -> None:
     """Shows a table, or writes it as the options say.
 
     Args:
@@ -56,6 +63,7 @@ def emit(table: "pd.DataFrame", output: Output, *, columns: Sequence[str], title
         output: The options.
         columns: The columns that a person sees.
         title: Stands above the table.
+        shown: The rows that a person sees, if not all of them.
     """
     if output.out is not None:
         _write(table, output.out)
@@ -63,7 +71,10 @@ def emit(table: "pd.DataFrame", output: Output, *, columns: Sequence[str], title
     if output.json:
         print(table.to_json(orient="records", indent=1))
     elif output.out is None:
-        show(table, columns=columns, title=title)
+        rows = table if shown is None else shown
+        show(rows, columns=columns, title=title)
+        if len(rows) < len(table):
+            say(f"{len(rows)} of {len(table)} rows; --json or --out gives all of them")
 
 
 def show(table: "pd.DataFrame", *, columns: Sequence[str], title: str) -> None:

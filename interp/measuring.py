@@ -13,7 +13,8 @@ from analyses.journal import Journal
 from analyses.scopes import Positions
 from analyses.store import result_path, stored_table
 from interp.console import counting
-from interp.options import Which
+from interp.lengths import default_length
+from interp.options import On, Which
 from tasks import InvalidValueError, Task
 from training import HookedTransformer, Run, named_generator
 
@@ -36,12 +37,14 @@ class Analysis(Protocol):
         ...
 
 
-def measured(run: Run, analysis: Analysis, tasks: Sequence[Task], *, length: int, which: Which) -> pd.DataFrame:
+def measured(run: Run, analysis: Analysis, on: On, which: Which) -> pd.DataFrame:
     """An analysis of each task, kept in the run's results: asked again it is read, and when interrupted it goes on.
 
     All tasks draw from one generator state: tasks that read the same prompts get the same examples.
     """
     name, folder = type(analysis).__name__, run.path / "results"
+    tasks = [run.task(name) for name in on.task or [member.task.name for member in run.mixture]]
+    length = default_length(run) if on.length is None else on.length
     tables = []
     with counting() as bar:
         for task in tasks:
@@ -67,6 +70,13 @@ def measured(run: Run, analysis: Analysis, tasks: Sequence[Task], *, length: int
             tables.append(stored_table(folder, f"{name}-{task.name}", key, compute))
             journal.remove()
     return pd.concat(tables, ignore_index=True)
+
+
+def strongest(table: pd.DataFrame, count: int, *, by: str) -> pd.DataFrame:
+    """The rows of a table with the greatest values, of either sign, in a column; all, in their order, for count 0."""
+    if not count or len(table) <= count:
+        return table
+    return table.loc[table[by].abs().sort_values(ascending=False, kind="stable").index[:count]]
 
 
 def positions_of(texts: Sequence[str]) -> Positions:

@@ -43,6 +43,21 @@ class Which:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
+class On:
+    """What a run is measured on."""
+
+    task: Annotated[tuple[str, ...], Many] = ()
+    """The tasks; all that the run was trained on if left out."""
+
+    length: int | None = None
+    """The length of all examples; halfway between the tasks' longest trained lengths if left out."""
+
+    positions: Annotated[tuple[str, ...], Many] = ("all",)
+    """Where: all, prompt, answer, or numbers of positions, from 0."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
 class Form:
     """How a group of tasks is trained, where it is not the group's own way."""
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from analyses.examples import Examples
 from analyses.metrics import Metric
-from tasks import Batch, InvalidValueError
+from tasks import InvalidValueError, Pair
 from tasks.errors import unknown_name
 from training import HookedTransformer
 
@@ -39,24 +40,36 @@ def check_gradient(metric: Metric, *, at_clean: bool) -> None:
         )
 
 
-def check_run(model: HookedTransformer, *sides: Batch, task_head: int) -> None:
-    """Checks that a model can be attributed on some batches, the two of a pair or a single one.
-
-    Raises:
-        InvalidValueError: Hooks on the model, no examples, prompts of several lengths, or no such task head.
-    """
+def check_model(model: HookedTransformer, examples: Examples) -> None:
+    """Raises InvalidValueError if the model has hooks attached, or has not the examples' task head."""
     if model.is_hooked:
         raise InvalidValueError(
             "the model has hooks attached; remove them with model.reset_hooks() before an attribution"
         )
-    if not len(sides[0]):
-        raise InvalidValueError("a batch of 0 examples cannot be attributed; use n >= 1")
-    starts = torch.cat([side.scored.int().argmax(dim=1) for side in sides])
-    if not bool((starts == starts[0]).all()):
-        raise InvalidValueError("the prompts have different lengths, so their positions do not align; use one length")
     heads = model.config.task_heads
-    if not 0 <= task_head < heads:
-        raise InvalidValueError(f"task_head {task_head} does not exist: the model has task heads 0 to {heads - 1}")
+    if not 0 <= examples.task_head < heads:
+        raise InvalidValueError(
+            f"task_head {examples.task_head} does not exist: the model has task heads 0 to {heads - 1}"
+        )
+
+
+def check_pairs(examples: Examples, *, answers_differ: bool) -> None:
+    """Checks that the examples have counterfactuals.
+
+    Args:
+        examples: The examples.
+        answers_differ: Whether each example's answer must differ from its counterfactual's somewhere.
+
+    Raises:
+        InvalidValueError: There are none, or an answer does not differ.
+    """
+    if examples.counterfactual is None:
+        raise InvalidValueError(
+            "attribution compares each example with its counterfactual, and there are none here; give "
+            "Examples.of_pair(task.counterfactual(batch, generator=...)), or use DirectLogitAttribution with 'logit'"
+        )
+    if answers_differ:
+        Pair(examples.clean, examples.counterfactual)  # refuses answers that do not
 
 
 def check_finite(values: Tensor) -> None:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.attribution.checks import check_finite
+from analyses.examples import Examples
 from analyses.metrics import Metric, Reading
 from tasks import Batch, InvalidValueError
 from training import HookedTransformer
@@ -60,10 +61,10 @@ class Tracer:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: HookedTransformer, batch: Batch, *, task_head: int) -> "Tracer":
-        """The tracer of examples whose prompts have one length."""
-        first = int(batch.predicting[0].int().argmax())
-        return cls(model, first, task_head, [block.attn.projection() for block in model.blocks])
+    def of(cls, model: HookedTransformer, examples: Examples) -> "Tracer":
+        """The tracer of some examples."""
+        first = int(examples.clean.predicting[0].int().argmax())
+        return cls(model, first, examples.task_head, [block.attn.projection() for block in model.blocks])
 
     @torch.no_grad()
     def start(self, batch: Batch) -> Float[Tensor, "batch pos d_model"]:

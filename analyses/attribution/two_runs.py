@@ -1,22 +1,19 @@
 """The two runs that attribution compares: the clean one and the counterfactual one, and which of them is patched."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from analyses.attribution.traces import Trace, Tracer
+from analyses.examples import Examples
 from analyses.metrics import Reading
-from tasks import Pair
+from analyses.patches import Direction
 from training import HookedTransformer
-
-Direction = Literal["noise", "denoise"]
-"""Which run is patched with the other's activations: the clean one (`noise`) or the counterfactual one (`denoise`)."""
 
 
 @dataclass(frozen=True)
 class TwoRuns:
-    """What both runs of some pairs left behind.
+    """What both runs of some examples left behind.
 
     Attributes:
         tracer: What made them.
@@ -33,18 +30,18 @@ class TwoRuns:
     reading: Reading
 
     @classmethod
-    def of(cls, model: HookedTransformer, pair: Pair, *, patched: Direction, task_head: int) -> "TwoRuns":
-        """Runs the model on both sides of pairs whose prompts have one length.
+    def of(cls, model: HookedTransformer, examples: Examples, *, direction: Direction) -> "TwoRuns":
+        """Runs the model on examples and on their counterfactuals.
 
         Raises:
             InvalidValueError: Logits that are not finite.
         """
-        tracer = Tracer.of(model, pair.clean, task_head=task_head)
-        enabled = torch.is_grad_enabled()
-        with torch.set_grad_enabled(enabled and patched == "noise"):
-            clean = tracer.run(tracer.start(pair.clean))
-        with torch.set_grad_enabled(enabled and patched == "denoise"):
-            counterfactual = tracer.run(tracer.start(pair.counterfactual))
+        assert examples.counterfactual is not None
+        tracer, enabled = Tracer.of(model, examples), torch.is_grad_enabled()
+        with torch.set_grad_enabled(enabled and direction == "noise"):
+            clean = tracer.run(tracer.start(examples.clean))
+        with torch.set_grad_enabled(enabled and direction == "denoise"):
+            counterfactual = tracer.run(tracer.start(examples.counterfactual))
         with torch.no_grad():
-            reading = Reading(pair.clean, pair.counterfactual, tracer.logits(clean, pair.clean))
-        return cls(tracer, clean, counterfactual, clean if patched == "noise" else counterfactual, reading)
+            reading = Reading(examples.clean, examples.counterfactual, tracer.logits(clean, examples.clean))
+        return cls(tracer, clean, counterfactual, clean if direction == "noise" else counterfactual, reading)

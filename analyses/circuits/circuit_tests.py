@@ -1,6 +1,5 @@
 """Whether a circuit is faithful and complete, and whether that is more than a random circuit of its size is."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
@@ -11,9 +10,12 @@ from torch import Generator
 
 from analyses.circuits.circuit import Circuit, Match
 from analyses.circuits.edge_sets import run_edge_sets
-from analyses.circuits.recovery import Recovery, draw_pair, interval, share_p
+from analyses.circuits.recovery import Recovery, share_p
+from analyses.examples import AT_ONCE, Examples, Running
 from analyses.metrics import Metric, UserMetric, get_metric
-from tasks import InvalidValueError, Pair, Task
+from analyses.patches import about
+from analyses.statistics import percentile_interval
+from tasks import InvalidValueError, Task
 from training import HookedTransformer
 
 COLUMNS = [
@@ -70,6 +72,7 @@ class CircuitTests:
         n: int = 512,
         generator: Generator,
         task_head: int = 0,
+        running: Running = AT_ONCE,
     ) -> pd.DataFrame:
         """One row per test.
 
@@ -85,35 +88,37 @@ class CircuitTests:
             n: Examples, from the test stream.
             generator: The source of the examples, their counterfactuals, the bootstrap samples and random circuits.
             task_head: Which unembedding to use, if the model has one for each task.
+            running: How the work is divided, followed and kept.
 
         Raises:
             UnknownNameError: No such metric.
             InvalidValueError: Fewer than 2 examples, or clean and counterfactual runs that score alike, so that
                 faithfulness is undefined; and as `run_edge_sets`.
         """
-        pair = draw_pair(model, task, length=length, n=n, generator=generator)
-        table = self.of_pair(model, pair, circuit=circuit, generator=generator, task_head=task_head)
-        return pd.concat([pd.DataFrame({"task": task.name, "length": length}, index=table.index), table], axis=1)
+        draw = Examples.drawn_in_pairs
+        examples = draw(model, task, length=length, n=n, generator=generator, task_head=task_head)
+        table = self.of_examples(model, examples, circuit=circuit, generator=generator, running=running)
+        return about(table, task=task.name, length=length)
 
-    def of_pair(
+    def of_examples(
         self,
         model: HookedTransformer,
-        pair: Pair,
+        examples: Examples,
         *,
         circuit: Circuit,
         generator: Generator,
-        task_head: int = 0,
-        on_done: Callable[[int, int], object] = lambda *_: None,
+        running: Running = AT_ONCE,
     ) -> pd.DataFrame:
         """The tests on given examples; columns from `metric` on."""
         metric = get_metric(self.metric)
         recovery = Recovery.of(
-            model, pair, metric=metric, bootstraps=self.bootstraps, generator=generator, task_head=task_head
-        )
+            model, examples, metric=metric, bootstraps=self.bootstraps, generator=generator,
+            token_budget=running.token_budget,
+        )  # fmt: skip
         null = [Circuit.random(circuit, generator=generator, match=self.match) for _ in range(self.draws)]
         alone = [circuit, *null]
         chosen = [*alone, *(one.complement() for one in alone)]
-        run = run_edge_sets(model, pair, chosen, metrics=[metric], task_head=task_head, on_done=on_done)
+        run = run_edge_sets(model, examples, chosen, metrics=[metric], running=running)
         values = run.circuits[metric.name].numpy()
         about = {"metric": metric.name, "edges": len(circuit), "null": self.match, "n": values.shape[1]}
         rows = [
@@ -127,7 +132,7 @@ def _row(recovery: Recovery, values: Float[np.ndarray, "circuit batch"], best: f
     """One test: the first circuit is the one tested, the others are the null."""
     shares = recovery.share(values)
     value, null = float(shares[0]), shares[1:]
-    (low,), (high,) = interval(recovery.draws(values[:1]))
+    (low,), (high,) = percentile_interval(recovery.draws(values[:1]))
     null_low, null_high = np.quantile(null, (0.025, 0.975))
     return {
         "value": value,

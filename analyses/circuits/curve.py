@@ -8,8 +8,9 @@ import pandas as pd
 from jaxtyping import Float
 
 from analyses.circuits.circuit import Circuit
-from analyses.circuits.recovery import Recovery, interval
+from analyses.circuits.recovery import Recovery
 from analyses.metrics import Metric
+from analyses.statistics import percentile_interval
 
 COLUMNS = [
     "metric", "choose", "size", "edges", "value", "faithfulness", "low", "high", "full", "empty", "n", "seed",
@@ -45,7 +46,7 @@ class Curve:
         examples), faithfulness, low, high (its 95 % interval over examples), full and empty (the metric of the clean
         and the counterfactual run), n, seed.
         """
-        low, high = interval(self.recovery.draws(self.values))
+        low, high = percentile_interval(self.recovery.draws(self.values))
         return pd.DataFrame(
             {
                 "metric": self.metric.name,
@@ -78,7 +79,7 @@ class Curve:
         shares, draws = self.recovery.share(self.values), self.recovery.draws(self.values)
         areas = np.array([np.trapezoid(measure(shares), self.sizes) for measure in _SUMMARIES.values()])
         drawn = np.array([np.trapezoid(measure(draws), self.sizes, axis=-1) for measure in _SUMMARIES.values()])
-        low, high = interval(drawn.T)
+        low, high = percentile_interval(drawn.T)
         return pd.DataFrame(
             {
                 "metric": self.metric.name,

@@ -1,24 +1,21 @@
 """Scores of a batch when only some edges of the model carry its own values, and the others those of another run."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from analyses.circuits.stack import Reference, Stack
+from analyses.circuits.stack import Reference, Stack, fitting
+from analyses.examples import AT_ONCE, Examples, Running
 from analyses.graph import Edge, check_edges, edge_mask, receivers, senders
+from analyses.journal import Record
 from analyses.metrics import Metric, Reading, UserMetric, get_metric
-from tasks import Batch, InvalidValueError, Pair
+from analyses.patches import Direction, check_direction
+from tasks import InvalidValueError
 from training import HookedTransformer, ModelConfig
-
-Direction = Literal["noise", "denoise"]
-
-TOKEN_BUDGET = 32_768
-"""Tokens times senders run at a time: each sender's difference from the other run is kept for every token. On a
-processor, four times as many take twice as long at 6 layers, 6 heads and d_model 384; a quarter takes about as long."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +36,12 @@ class EdgeSetScores:
 @torch.inference_mode()
 def run_edge_sets(
     model: HookedTransformer,
-    pair: Pair,
+    examples: Examples,
     circuits: Sequence[Collection[Edge]],
     *,
     direction: Direction = "noise",
     metrics: Sequence[str | Metric | UserMetric] = ("logit_difference",),
-    task_head: int = 0,
-    token_budget: int = TOKEN_BUDGET,
-    on_done: Callable[[int, int], object] = lambda *_: None,
+    running: Running = AT_ONCE,
 ) -> EdgeSetScores:
     """Scores the clean examples with each circuit: a set of edges, of which every other edge is cut.
 
@@ -65,80 +60,97 @@ def run_edge_sets(
 
     Args:
         model: The model, with nothing hooked to it. It is left as it was.
-        pair: Clean and counterfactual examples whose prompts have one length; answers may differ in length.
+        examples: Clean and counterfactual examples; answers may differ in length.
         circuits: The sets of edges, in the same metrics for all.
         direction: Which run the cut edges disturb.
         metrics: Names of metrics, metrics, or functions of the user's own. They read the logits that predict the clean
             answers; `logit_difference` compares with the counterfactual's, `kl` with the clean run.
-        task_head: Which unembedding to use, if the model has one for each task.
-        token_budget: The most tokens times senders run at a time (at least one example of one circuit).
-        on_done: Called with the number of forward passes done and to do.
+        running: How the work is divided, followed and kept. A circuit's run holds more than a forward pass does, so
+            fewer tokens than the budget run at a time: as many as take the memory of a forward pass of the budget.
 
     Returns:
         The metrics of every example, in float64 and on the processor, as running each circuit alone gives them, to
         rounding.
 
     Raises:
-        UnknownNameError: No such metric.
-        InvalidValueError: No circuits, an edge that is not there or named twice, no examples, prompts of different
-            lengths, no such direction or task head, a token budget below 1, a model with hooks attached, or logits that
-            are not finite.
+        UnknownNameError: No such metric or direction.
+        InvalidValueError: No circuits, an edge that is not there or named twice, examples without counterfactuals, no
+            such task head, a model with hooks attached, or logits that are not finite.
     """
     chosen = [get_metric(metric) for metric in metrics]
-    _check(model, pair, circuits, direction, task_head)
-    if token_budget < 1:
-        raise InvalidValueError(f"token_budget = {token_budget} is not possible; allowed is 1 or more")
+    _check(model, examples, circuits, direction)
     kept = torch.stack([_mask(circuit, model.config, direction) for circuit in circuits]).to(model.device, model.dtype)
-    pair = Pair(pair.clean.to(model.device), pair.counterfactual.to(model.device))
-    per_example = kept.shape[2] * pair.clean.inputs.shape[1]
-    rows = max(1, min(len(pair.clean), token_budget // per_example))
-    stacks = kept.split(max(1, token_budget // (rows * per_example)))
-    starts = range(0, len(pair.clean), rows)
-    parts = []
-    for place, start in enumerate(starts):
-        part = Pair(pair.clean[start : start + rows], pair.counterfactual[start : start + rows])
-        run = _Run.of(model, part, chosen, direction, task_head)
-        scored = []
-        for done, stack in enumerate(stacks):
-            scored.append(run.scores(model, stack, task_head))
-            on_done(place * len(stacks) + done + 1, len(starts) * len(stacks))
-        parts.append((run.clean, run.counterfactual, torch.cat(scored, dim=1)))
-    clean, counterfactual, values = (torch.cat(columns, dim=-1).cpu() for columns in zip(*parts, strict=True))
+    record = Record.empty(metrics=len(chosen), interventions=len(circuits), examples=len(examples))
+    journal = running.journal
+    if journal is not None:
+        record = journal.read(record)
+    with journal.keeping(record) if journal else nullcontext():
+        _score(model, examples, kept, direction, chosen, record, running)
     names = [metric.name for metric in chosen]
-    return EdgeSetScores(*(dict(zip(names, part, strict=True)) for part in (clean, counterfactual, values)))
+    return EdgeSetScores(*(dict(zip(names, part, strict=True)) for part in record.results))
+
+
+def _score(
+    model: HookedTransformer,
+    examples: Examples,
+    kept: Float[Tensor, "circuit receiver sender"],
+    direction: Direction,
+    metrics: list[Metric],
+    record: Record,
+    running: Running,
+) -> None:
+    """Scores what the record does not have yet."""
+    together = fitting(model.config, width=examples.width, n=len(examples), token_budget=running.token_budget)
+    stacks = [part.tolist() for part in torch.arange(len(kept)).split(together.circuits)]
+    done, total = 0, len(kept) * len(examples)
+    for first in range(0, len(examples), together.examples):
+        rows = slice(first, min(first + together.examples, len(examples)))
+        part = _Part.of(model, examples, rows, metrics, direction)
+        record.put_runs(rows, part.clean, part.counterfactual)
+        for stack in stacks:
+            if not record.has(stack, rows):
+                record.put(stack, rows, part.scores(model, kept[stack]))
+                if running.journal:
+                    running.journal.note(record)
+            done += len(stack) * (rows.stop - rows.start)
+            running.on_done(done, total)
 
 
 @dataclass(frozen=True)
-class _Run:
-    """A part of the batch: what its circuits run on and against, and its scores without them, metric by metric."""
+class _Part:
+    """Some examples: what their circuits run on and against, and what they score without, metric by metric."""
 
     tokens: Tensor
     reference: Reference
     reading: Reading
     metrics: list[Metric]
+    task_head: int
     clean: Float[Tensor, "metric batch"]
     counterfactual: Float[Tensor, "metric batch"]
 
     @classmethod
     def of(
-        cls, model: HookedTransformer, pair: Pair, metrics: list[Metric], direction: Direction, task_head: int
-    ) -> "_Run":
-        predicting = pair.clean.predicting
-        sides = [pair.clean.inputs, pair.counterfactual.inputs]
-        references = [Reference.of(model, side, predicting, task_head=task_head) for side in sides]
-        for reference in references:
-            _check_finite(reference.logits)
-        reading = Reading(batch=pair.clean, counterfactual=pair.counterfactual, clean=references[0].logits)
-        ends = [torch.stack([metric.values(one.logits, reading) for metric in metrics]) for one in references]
-        base = ("noise", "denoise").index(direction)
-        return cls(sides[base], references[1 - base], reading, metrics, *ends)
+        cls, model: HookedTransformer, examples: Examples, rows: slice, metrics: list[Metric], direction: Direction
+    ) -> "_Part":
+        assert examples.counterfactual is not None
+        clean, counterfactual = (side[rows].to(model.device) for side in (examples.clean, examples.counterfactual))
+        run, other = (clean, counterfactual) if direction == "noise" else (counterfactual, clean)
+        task_head, predicting = examples.task_head, clean.predicting
+        logits = model.scored_logits(run.inputs, predicting, task=task_head)
+        reference = Reference.of(model, other.inputs, predicting, task_head=task_head)
+        sides = (logits, reference.logits) if direction == "noise" else (reference.logits, logits)
+        for side in sides:
+            _check_finite(side)
+        reading = Reading(batch=clean, counterfactual=counterfactual, clean=sides[0])
+        ends = [torch.stack([metric.values(side, reading) for metric in metrics]) for side in sides]
+        return cls(run.inputs, reference, reading, metrics, task_head, *ends)
 
     def scores(
-        self, model: HookedTransformer, kept: Float[Tensor, "circuit receiver sender"], task_head: int
+        self, model: HookedTransformer, kept: Float[Tensor, "circuit receiver sender"]
     ) -> Float[Tensor, "metric circuit batch"]:
         """The metrics of some circuits, run together."""
         stack = Stack(model, self.reference, self.reading.batch.predicting, kept)
-        logits = stack.logits(self.tokens, task_head=task_head)
+        logits = stack.logits(self.tokens, task_head=self.task_head)
         _check_finite(logits)
         return torch.stack([metric.values(logits, self.reading) for metric in self.metrics])
 
@@ -154,29 +166,21 @@ def _mask(circuit: Collection[Edge], config: ModelConfig, direction: Direction) 
 
 
 def _check(
-    model: HookedTransformer, pair: Pair, circuits: Sequence[Collection[Edge]], direction: str, task_head: int
+    model: HookedTransformer, examples: Examples, circuits: Sequence[Collection[Edge]], direction: Direction
 ) -> None:
     if model.is_hooked:
         raise InvalidValueError("the model has hooks attached; remove them with model.reset_hooks() before a circuit")
-    if direction not in get_args(Direction):
-        raise InvalidValueError(f"direction {direction!r} is unknown; allowed are noise and denoise")
-    if not 0 <= task_head < model.config.task_heads:
+    check_direction(direction)
+    if not 0 <= examples.task_head < model.config.task_heads:
         raise InvalidValueError(
-            f"task head {task_head} does not exist: the model has {model.config.task_heads}, counted from 0"
+            f"task head {examples.task_head} does not exist: the model has {model.config.task_heads}, counted from 0"
         )
     if not len(circuits):
         raise InvalidValueError("there are no circuits to run; give at least one set of edges")
-    if not len(pair.clean):
-        raise InvalidValueError("a circuit cannot be run on 0 examples; use n >= 1")
-    _check_prompts(pair.clean, pair.counterfactual)
+    if examples.counterfactual is None:
+        raise InvalidValueError("a circuit's other edges carry counterfactual examples, and there are none; give them")
     for circuit in circuits:
         check_edges(circuit, model.config)
-
-
-def _check_prompts(*batches: Batch) -> None:
-    starts = torch.cat([batch.scored.int().argmax(dim=1) for batch in batches])
-    if not bool((starts == starts[0]).all()):
-        raise InvalidValueError("the prompts have different lengths, so their positions do not align; use one length")
 
 
 def _check_finite(logits: Tensor) -> None:

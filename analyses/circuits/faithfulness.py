@@ -1,7 +1,6 @@
 """How faithful circuits of every size are to the model."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,10 +10,12 @@ from torch import Generator
 from analyses.circuits.circuit import Circuit
 from analyses.circuits.curve import Curve
 from analyses.circuits.edge_sets import run_edge_sets
-from analyses.circuits.recovery import Recovery, draw_pair
+from analyses.circuits.recovery import Recovery
 from analyses.graph import edges
+from analyses.examples import AT_ONCE, Examples, Running
 from analyses.metrics import Metric, UserMetric, get_metric
-from tasks import InvalidValueError, Pair, Task
+from analyses.patches import about
+from tasks import InvalidValueError, Task
 from training import HookedTransformer, ModelConfig
 
 Choose = Literal["score", "magnitude", "greedy"]
@@ -70,6 +71,7 @@ class FaithfulnessCurve:
         n: int = 512,
         generator: Generator,
         task_head: int = 0,
+        running: Running = AT_ONCE,
     ) -> pd.DataFrame:
         """The curve as a table (columns: task, length, and those of `Curve.table`).
 
@@ -81,16 +83,17 @@ class FaithfulnessCurve:
             n: Examples, from the test stream.
             generator: The source of the examples, their counterfactuals and the bootstrap samples.
             task_head: Which unembedding to use, if the model has one for each task.
+            running: How the work is divided, followed and kept.
 
         Raises:
             UnknownNameError: No such metric.
             InvalidValueError: Scores that lack edges, fewer than 2 examples, or clean and counterfactual runs that
                 score alike, so that faithfulness is undefined; and as `run_edge_sets`.
         """
-        table = self.curve(
-            model, task, scores=scores, length=length, n=n, generator=generator, task_head=task_head
-        ).table()
-        return pd.concat([pd.DataFrame({"task": task.name, "length": length}, index=table.index), table], axis=1)
+        curve = self.curve(
+            model, task, scores=scores, length=length, n=n, generator=generator, task_head=task_head, running=running
+        )
+        return about(curve.table(), task=task.name, length=length)
 
     def curve(
         self,
@@ -102,29 +105,30 @@ class FaithfulnessCurve:
         n: int = 512,
         generator: Generator,
         task_head: int = 0,
-        on_done: Callable[[int, int], object] = lambda *_: None,
+        running: Running = AT_ONCE,
     ) -> Curve:
         """The same with every example's value, from which `Curve.summary` gives CPR and CMD."""
         self.circuits(scores, model.config)  # wrong scores are told before examples are drawn
-        pair = draw_pair(model, task, length=length, n=n, generator=generator)
-        return self.of_pair(model, pair, scores=scores, generator=generator, task_head=task_head, on_done=on_done)
+        draw = Examples.drawn_in_pairs
+        examples = draw(model, task, length=length, n=n, generator=generator, task_head=task_head)
+        return self.of_examples(model, examples, scores=scores, generator=generator, running=running)
 
-    def of_pair(
+    def of_examples(
         self,
         model: HookedTransformer,
-        pair: Pair,
+        examples: Examples,
         *,
         scores: pd.DataFrame,
         generator: Generator,
-        task_head: int = 0,
-        on_done: Callable[[int, int], object] = lambda *_: None,
+        running: Running = AT_ONCE,
     ) -> Curve:
         """The curve on given examples."""
         metric, circuits = get_metric(self.metric), self.circuits(scores, model.config)
         recovery = Recovery.of(
-            model, pair, metric=metric, bootstraps=self.bootstraps, generator=generator, task_head=task_head
-        )
-        run = run_edge_sets(model, pair, circuits, metrics=[metric], task_head=task_head, on_done=on_done)
+            model, examples, metric=metric, bootstraps=self.bootstraps, generator=generator,
+            token_budget=running.token_budget,
+        )  # fmt: skip
+        run = run_edge_sets(model, examples, circuits, metrics=[metric], running=running)
         values = run.circuits[metric.name].numpy()
         return Curve(metric, self.choose, self.sizes, circuits, values, recovery)
 

@@ -1,6 +1,5 @@
 """Whether each edge of a circuit is needed there."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,13 @@ from torch import Generator
 from analyses.circuits.circuit import Circuit
 from analyses.circuits.edge_sets import run_edge_sets
 from analyses.circuits.paths import random_path
-from analyses.circuits.recovery import Recovery, draw_pair, interval, share_p
+from analyses.circuits.recovery import Recovery, share_p
 from analyses.graph import Edge
+from analyses.examples import AT_ONCE, Examples, Running
 from analyses.metrics import Metric, UserMetric, get_metric
-from tasks import InvalidValueError, Pair, Task
+from analyses.patches import about
+from analyses.statistics import percentile_interval
+from tasks import InvalidValueError, Task
 from training import HookedTransformer
 
 COLUMNS = [
@@ -68,6 +70,7 @@ class CircuitMinimality:
         n: int = 512,
         generator: Generator,
         task_head: int = 0,
+        running: Running = AT_ONCE,
     ) -> pd.DataFrame:
         """One row per edge of the circuit, in the order of the graph.
 
@@ -83,6 +86,7 @@ class CircuitMinimality:
             n: Examples, from the test stream.
             generator: The source of the examples, their counterfactuals, the bootstrap samples and random paths.
             task_head: Which unembedding to use, if the model has one for each task.
+            running: How the work is divided, followed and kept.
 
         Raises:
             UnknownNameError: No such metric.
@@ -90,29 +94,30 @@ class CircuitMinimality:
                 that score alike, so that faithfulness is undefined; and as `run_edge_sets`.
         """
         _check(circuit)
-        pair = draw_pair(model, task, length=length, n=n, generator=generator)
-        table = self.of_pair(model, pair, circuit=circuit, generator=generator, task_head=task_head)
-        return pd.concat([pd.DataFrame({"task": task.name, "length": length}, index=table.index), table], axis=1)
+        draw = Examples.drawn_in_pairs
+        examples = draw(model, task, length=length, n=n, generator=generator, task_head=task_head)
+        table = self.of_examples(model, examples, circuit=circuit, generator=generator, running=running)
+        return about(table, task=task.name, length=length)
 
-    def of_pair(
+    def of_examples(
         self,
         model: HookedTransformer,
-        pair: Pair,
+        examples: Examples,
         *,
         circuit: Circuit,
         generator: Generator,
-        task_head: int = 0,
-        on_done: Callable[[int, int], object] = lambda *_: None,
+        running: Running = AT_ONCE,
     ) -> pd.DataFrame:
         """The test on given examples; columns from `metric` on."""
         metric, outside = get_metric(self.metric), _check(circuit)
         recovery = Recovery.of(
-            model, pair, metric=metric, bootstraps=self.bootstraps, generator=generator, task_head=task_head
-        )
+            model, examples, metric=metric, bootstraps=self.bootstraps, generator=generator,
+            token_budget=running.token_budget,
+        )  # fmt: skip
         without = [circuit.minus([edge]) for edge in circuit]
         inflated = [_inflated(circuit, outside, generator) for _ in range(self.draws)]
         circuits = [circuit, *without, *(one for couple in inflated for one in couple)]
-        run = run_edge_sets(model, pair, circuits, metrics=[metric], task_head=task_head, on_done=on_done)
+        run = run_edge_sets(model, examples, circuits, metrics=[metric], running=running)
         values = run.circuits[metric.name].numpy()
         own, null = values[1 : 1 + len(without)], values[1 + len(without) :]
         null_change = np.abs(recovery.share(null[0::2]) - recovery.share(null[1::2]))
@@ -128,7 +133,7 @@ class CircuitMinimality:
         null: Float[np.ndarray, " draw"],
     ) -> pd.DataFrame:
         loss = recovery.share(whole) - recovery.share(without)
-        low, high = interval(recovery.draws(whole) - recovery.draws(without))
+        low, high = percentile_interval(recovery.draws(whole) - recovery.draws(without))
         p = np.array([share_p(change, null, alike=1) for change in np.abs(loss)])
         return pd.DataFrame(
             {

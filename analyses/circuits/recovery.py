@@ -4,21 +4,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Generator
 
 from analyses.circuits.edge_sets import run_edge_sets
+from analyses.examples import Examples, Running
 from analyses.metrics import Metric
 from analyses.resampling import bootstrap_counts, one_sided_p
-from tasks import InvalidValueError, Pair, Task
+from analyses.statistics import bootstrap_ratios, ratio_of_means, standard_errors
+from tasks import InvalidValueError
 from training import HookedTransformer
-
-
-def draw_pair(model: HookedTransformer, task: Task, *, length: int, n: int, generator: Generator) -> Pair:
-    """Examples of the test stream and their counterfactuals, in the model's vocabulary."""
-    _check_n(n)
-    bound = task.bind(model.vocabulary)
-    return bound.counterfactual(bound.sample(n, length=length, generator=generator, stream="test"), generator=generator)
 
 
 @dataclass(frozen=True)
@@ -48,12 +44,12 @@ class Recovery:
     def of(
         cls,
         model: HookedTransformer,
-        pair: Pair,
+        examples: Examples,
         *,
         metric: Metric,
         bootstraps: int,
         generator: Generator,
-        task_head: int,
+        token_budget: int,
     ) -> "Recovery":
         """Runs both ends, before any circuit is run.
 
@@ -61,11 +57,11 @@ class Recovery:
             InvalidValueError: Fewer than 2 examples, or ends that do not differ by two standard errors: then 0 and 1
                 are the same, and no share is defined.
         """
-        _check_n(len(pair.clean))
-        scores = run_edge_sets(model, pair, [()], metrics=[metric], task_head=task_head)
-        full, empty = (ends[metric.name].numpy() for ends in (scores.clean, scores.counterfactual))
-        difference = full - empty
-        gap, stderr = difference.mean(), difference.std(ddof=1) / len(difference) ** 0.5
+        if len(examples) < 2:
+            raise InvalidValueError(f"n = {len(examples)} examples give no interval; allowed is 2 or more")
+        scores = run_edge_sets(model, examples, [()], metrics=[metric], running=Running(token_budget=token_budget))
+        full, empty = scores.clean[metric.name], scores.counterfactual[metric.name]
+        gap, stderr = (full - empty).mean().item(), standard_errors(full - empty).item()
         if abs(gap) <= max(2 * stderr, 1e-9):
             raise InvalidValueError(
                 f"faithfulness is undefined: {metric.name} is {full.mean():.4g} in the clean and {empty.mean():.4g} in "
@@ -73,24 +69,17 @@ class Recovery:
                 "use more examples, another metric, or a model that tells the two apart"
             )
         seed = (generator.initial_seed() + 2**63) % 2**64 - 2**63  # signed, as `HeadOverlap` writes it
-        return cls(full, empty, bootstrap_counts(len(full), draws=bootstraps, generator=generator), seed)
+        counts = bootstrap_counts(len(full), draws=bootstraps, generator=generator)
+        return cls(full.numpy(), empty.numpy(), counts, seed)
 
     def share(self, values: Float[np.ndarray, "set batch"]) -> Float[np.ndarray, " set"]:
         """f of circuits, from the metric of every example."""
-        return (values - self.empty).mean(axis=-1) / (self.full - self.empty).mean()
+        shares, _ = ratio_of_means(torch.from_numpy(values - self.empty), torch.from_numpy(self.full - self.empty))
+        return shares.numpy()
 
     def draws(self, values: Float[np.ndarray, "set batch"]) -> Float[np.ndarray, "draw set"]:
         """f in every bootstrap sample; nan where it is not defined."""
-        gaps = self.counts @ (self.full - self.empty)
-        sums = self.counts @ (values - self.empty).T
-        defined = (np.abs(gaps) > 1e-9)[:, None]
-        return np.where(defined, sums / np.where(defined, gaps[:, None], 1), np.nan)
-
-
-def interval(draws: Float[np.ndarray, "draw set"]) -> tuple[Float[np.ndarray, " set"], Float[np.ndarray, " set"]]:
-    """The central 95 % of the bootstrap samples that have a value."""
-    low, high = np.nanquantile(draws, (0.025, 0.975), axis=0)
-    return low, high
+        return bootstrap_ratios(values - self.empty, self.full - self.empty, self.counts)
 
 
 def share_p(observed: float, null: Float[np.ndarray, " draw"], *, alike: Literal[1, -1]) -> float:
@@ -100,8 +89,3 @@ def share_p(observed: float, null: Float[np.ndarray, " draw"], *, alike: Literal
     another one that changes nothing.
     """
     return one_sided_p(round(observed, 6), np.round(null, 6), alike=alike)
-
-
-def _check_n(n: int) -> None:
-    if n < 2:
-        raise InvalidValueError(f"n = {n} examples give no interval; allowed is 2 or more")

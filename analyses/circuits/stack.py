@@ -7,13 +7,14 @@ last bit, and what no kept edge reaches is not computed.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from training import HookedTransformer
+from training import HookedTransformer, ModelConfig
 from training.model.attention import Attention
 from training.model.rotary import adjacent, turn
 
@@ -165,6 +166,29 @@ class Stack:
 
     def _senders_before(self, layer: int) -> int:
         return 1 + layer * (self.model.config.n_heads + 1)
+
+
+class Together(NamedTuple):
+    """How many examples, and how many circuits of each of them, are run together."""
+
+    examples: int
+    circuits: int
+
+
+def fitting(config: ModelConfig, *, width: int, n: int, token_budget: int) -> Together:
+    """As many as hold at most as many numbers as a forward pass of the token budget; one of each at least.
+
+    On a processor twice as many take up to half as long again, and half as many no less time. For each
+    token of each circuit there are the senders' differences, and what a layer's heads read, before and after the norm,
+    or a forward pass, whichever is more; for each token of each example there are the reference run's values.
+    """
+    passing = 3 * config.d_mlp + 4 * config.d_model
+    senders = 1 + config.n_layers * (config.n_heads + 1)
+    per_circuit = width * (senders * config.d_model + max(passing, 2 * config.n_heads * config.d_model))
+    per_example = width * (4 * config.n_layers + 2) * config.d_model
+    room = token_budget * passing
+    examples = max(1, min(n, room // (per_example + per_circuit)))
+    return Together(examples, max(1, (room - examples * per_example) // (examples * per_circuit)))
 
 
 def attended(

@@ -13,8 +13,8 @@ from training.model.block import Block
 class MLPEntry:
     """The MLP's first products, before the norm's scale: linear in the stream, so in what a head writes to it.
 
-    With a root-mean-square norm and no biases, an MLP reads x w / s (s the norm's scale), so its first products x W, with
-    W = w W_in (gated: w W_gate beside it), can be divided by s afterwards.
+    With a root-mean-square norm and no biases, an MLP reads x w / s (s the norm's scale), so its first products x W,
+    with W = w W_in (gated: w W_gate beside it), can be divided by s afterwards.
 
     Attributes:
         block: The layer.

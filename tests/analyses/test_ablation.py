@@ -7,15 +7,25 @@ import pandas as pd
 import pytest
 import torch
 
-from analyses import Head, HeadAblation, HeadEffects, ablate_heads, get_metric, list_metrics
-from analyses.ablation import COLUMNS
+from analyses import Head, HeadAblation, HeadEffects, Part, ablate, get_metric, list_metrics
+from analyses.ablation import AblationKind, partners
+from analyses.components import Component, parse_component
+from analyses.effects import COLUMNS
+from analyses.examples import Examples
 from analyses.heads import all_heads
-from tasks import InvalidValueError, UnknownNameError, get_task
+from analyses.scopes import Positions
+from tasks import Batch, InvalidValueError, Pair, Task, UnknownNameError, get_task
 from tests.analyses.models import effects_of, hand_batch, hand_model, random_model, seeded
 from training import HookedTransformer
 from training.files import read_table, write_table
 
 TASK = get_task("shift", alphabet=4, case="lower")
+
+
+# In `hand_model` the logits are a: 1, b: 0, [EOS]: x, and [EOS] is right.
+PROBABILITIES = {x: torch.tensor([1.0, 0, x], dtype=torch.float64).softmax(dim=0) for x in range(-40, 41)}
+NLL = {x: -math.log(p[2].item()) for x, p in PROBABILITIES.items()}
+KL = {(x, y): (p * (p / q).log()).sum().item() for x, p in PROBABILITIES.items() for y, q in PROBABILITIES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -57,29 +67,30 @@ def test_joint_row_names_all_its_heads_and_no_single_one() -> None:
 @pytest.mark.parametrize("metric", list_metrics())
 def test_positive_effect_means_that_the_head_helped(metric: str) -> None:
     # In `hand_model` the logit of the right token falls from 8 and 5 to 0 and -1 without head 1.1, which makes both
-    # examples wrong, and rises to 12 and 8 without head 1.0, which were right before.
+    # examples wrong, and rises to 12 and 8 without head 1.0, which were right before. The counterfactual answer is a,
+    # whose logit is 1. Whatever changes the logits takes them away from the clean run, so both cost kl.
     sets = [(Head(1, 1),), (Head(1, 0),)]
-    scores = ablate_heads(hand_model(), hand_batch(), sets, kind="zero")
-    measured = get_metric(metric)
+    clean, measured = hand_batch(), get_metric(metric)
+    counterfactual = Batch(clean.tokens * torch.tensor([1, 1, 0]), clean.scored)
+    outcome = ablate(hand_model(), Examples(clean, counterfactual), sets, kind="zero", metrics=[metric])
     effects = HeadEffects(
-        "hand", 1, "zero", measured, tuple(sets), measured.values(scores.clean),
-        torch.stack([measured.values(part) for part in scores.ablated]),
+        "hand", 1, "zero", measured, tuple(sets), outcome.unedited[metric], outcome.edited[metric]
     )  # fmt: skip
     helped, harmed = effects.table()["effect"]
-    nll = {x: math.log(math.e + 1 + math.exp(x)) - x for x in (8, 5, 0, -1, 12)}
-    if metric == "nll":
-        assert helped == pytest.approx((nll[0] + nll[-1] - nll[8] - nll[5]) / 2, abs=1e-5)
-        assert harmed == pytest.approx((nll[12] + nll[8] - nll[8] - nll[5]) / 2, abs=1e-5)
-        assert harmed < 0
-    else:
-        assert (helped, harmed) == (1, 0)
+    wanted = {
+        "nll": (NLL[0] + NLL[-1] - NLL[8] - NLL[5], NLL[12] + NLL[8] - NLL[8] - NLL[5]),
+        "logit_difference": (8 - 0 + 5 + 1, 8 - 12 + 5 - 8),
+        "kl": (KL[8, 0] + KL[5, -1], KL[8, 12] + KL[5, 8]),
+    }.get(metric, (2, 0))
+    assert (helped, harmed) == pytest.approx([total / 2 for total in wanted], abs=1e-5)
+    assert harmed < 0 or metric not in ("nll", "logit_difference")
 
 
 def test_every_head_once_layer_by_layer(model: HookedTransformer) -> None:
     table = HeadAblation(metric="nll")(model, TASK, length=3, n=8, generator=seeded())
     assert list(table.columns) == COLUMNS
     assert table["heads"].tolist() == [str(head) for head in all_heads(model.config)]
-    about = {"task": "shift", "length": 3, "kind": "mean", "metric": "nll", "n": 8}
+    about = {"task": "shift", "length": 3, "kind": "mean", "positions": "all", "metric": "nll", "n": 8}
     assert (table[list(about)] == pd.Series(about)).all(axis=None)
     assert (table["effect"] - (table["ablated"] - table["clean"])).abs().max() < 1e-12
     assert (table["effect"].abs() > 1e-3).all()
@@ -136,12 +147,16 @@ def test_task_head_is_used() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- kept example by example
-@pytest.mark.parametrize("sets", [None, [(Head(0, 3), Head(2, 1)), (Head(1, 0),)]], ids=["single heads", "joint"])
+@pytest.mark.parametrize(
+    "sets",
+    [None, [(Head(0, 3), Head(2, 1)), (Head(1, 0),)], [(Part(1, "mlp"), Head(0, 0)), (Part(0, "layer"),)]],
+    ids=["single heads", "joint", "parts"],
+)
 def test_examples_make_the_effects_again(sets: list[tuple[Head, ...]] | None, tmp_path: Path) -> None:
     effects = effects_of(torch.randn(2, 7, generator=seeded()), sets=sets, metric="accuracy", kind="zero")
     write_table(tmp_path / "effects.parquet", effects.examples())
     again = HeadEffects.from_examples(read_table(tmp_path / "effects.parquet"))
-    for name in ("task", "length", "kind", "metric", "sets"):
+    for name in ("task", "length", "kind", "positions", "metric", "sets"):
         assert getattr(again, name) == getattr(effects, name)
     assert torch.equal(again.clean, effects.clean)
     assert torch.equal(again.ablated, effects.ablated)
@@ -150,7 +165,9 @@ def test_examples_make_the_effects_again(sets: list[tuple[Head, ...]] | None, tm
 
 def test_examples_hold_a_row_per_set_and_example() -> None:
     table = effects_of(THREE, heads_per_layer=2).examples()
-    assert list(table.columns) == ["task", "length", "kind", "metric", "heads", "example", "clean", "ablated", "effect"]
+    assert list(table.columns) == [
+        "task", "length", "kind", "positions", "metric", "heads", "example", "clean", "ablated", "effect",
+    ]  # fmt: skip
     assert table["heads"].tolist() == ["0.0"] * 3 + ["0.1"] * 3
     assert table["example"].tolist() == [0, 1, 2] * 2
     assert table["effect"].tolist() == [1, 0, 2, 0, 0, -3]
@@ -179,7 +196,7 @@ def test_table_that_holds_no_whole_set_is_refused(table: pd.DataFrame, counts: s
     with pytest.raises(InvalidValueError) as caught:
         HeadEffects.from_examples(table)
     assert str(caught.value) == (
-        "the table must hold every example of every set once, for one task, length, kind and metric; "
+        "the table must hold every example of every set once, for one task, length, kind, scope and metric; "
         f"it has {counts}; select one first"
     )
 
@@ -188,8 +205,11 @@ def test_table_that_holds_no_whole_set_is_refused(table: pd.DataFrame, counts: s
 @pytest.mark.parametrize(
     ("ablation", "asked", "text"),
     [
-        (HeadAblation(), {"n": 0}, "n = 0 examples cannot be ablated; allowed is 1 or more"),
-        (HeadAblation(), {"n": 1}, "the mean over one example is the example itself; use n >= 2, or kind 'zero'"),
+        (HeadAblation(), {"n": 0}, "n = 0 examples cannot be measured; allowed is 1 or more"),
+        (HeadAblation(), {"n": 1},
+         "kind 'mean' of one example would put the example itself in place; use n >= 2, or kind 'zero'"),
+        (HeadAblation(kind="resample"), {"n": 1},
+         "kind 'resample' of one example would put the example itself in place; use n >= 2, or kind 'zero'"),
         (HeadAblation(heads=(Head(9, 0),)), {},
          "head 9.0 does not exist: the model has layers 0 to 1 of heads 0 to 3, so 0.0 to 1.3"),
         (HeadAblation(heads=(Head(0, 1), Head(0, 1)), together="jointly"), {},
@@ -198,7 +218,7 @@ def test_table_that_holds_no_whole_set_is_refused(table: pd.DataFrame, counts: s
         (HeadAblation(), {"task": get_task("copy", alphabet=4, case="lower")},
          "the vocabulary lacks '[copy]', which task 'copy' needs; it has a b c d = [EOS] [shift]"),
     ],
-    ids=["no example", "one example", "no such head", "head twice", "length", "vocabulary"],
+    ids=["no example", "one example", "no other example", "no such head", "head twice", "length", "vocabulary"],
 )  # fmt: skip
 def test_refused(model: HookedTransformer, ablation: HeadAblation, asked: dict[str, object], text: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
@@ -210,5 +230,6 @@ def test_unknown_metric_is_refused_before_anything_runs() -> None:
     with pytest.raises(UnknownNameError) as caught:
         HeadAblation(metric="acuracy")(hand_model(), TASK, length=3, generator=seeded())
     assert str(caught.value) == (
-        "unknown metric 'acuracy'; did you mean 'accuracy'? the metrics are accuracy, token_accuracy, nll"
+        "unknown metric 'acuracy'; did you mean 'accuracy'? the metrics are accuracy, token_accuracy, nll, logit_difference, "
+        "kl"
     )

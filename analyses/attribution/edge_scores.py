@@ -1,4 +1,4 @@
-"""From activations and gradients of two runs to a score for each path from a sender straight to a receiver."""
+"""From activations and gradients of two runs to a score for each edge."""
 
 import torch
 from jaxtyping import Float
@@ -34,7 +34,7 @@ def written(runs: TwoRuns) -> Float[Tensor, "sender batch pos d_model"]:
     return found
 
 
-def path_scores(
+def edge_scores(
     runs: TwoRuns,
     trace: Trace,
     metric: Metric,
@@ -45,7 +45,7 @@ def path_scores(
     """The sum over positions of each sender's difference times the metric's gradient at each receiver's input.
 
     Args:
-        runs: The two runs of the pair.
+        runs: The two runs.
         trace: The run at which gradients are taken, made by the same tracer.
         metric: The metric.
         differences: What some senders write in one run, less what they write in another.

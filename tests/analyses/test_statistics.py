@@ -1,0 +1,62 @@
+"""Standard errors, and ratios of means, from values per example."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from analyses.statistics import ratio_of_means, standard_errors
+from tests.analyses.models import seeded
+
+
+def test_standard_error_of_three_values() -> None:
+    #   1, 0, 2     mean 1, squared deviations 0 + 1 + 1, / (3 - 1) = 1, / 3
+    #   0, 0, -3    mean -1, squared deviations 1 + 1 + 4, / (3 - 1) = 3, / 3
+    values = torch.tensor([[1.0, 0, 2], [0, 0, -3]])
+    assert standard_errors(values).tolist() == pytest.approx([math.sqrt(1 / 3), 1])
+    assert standard_errors(values[0]).item() == pytest.approx(math.sqrt(1 / 3))
+
+
+def test_standard_error_is_in_float64() -> None:
+    # 2^24 + 1 is no float32, but the differences of these are found exactly.
+    values = torch.tensor([2.0**24, 2.0**24 + 2], dtype=torch.float32)
+    assert standard_errors(values).item() == pytest.approx(1)
+    assert standard_errors(values).dtype == torch.float64
+
+
+def test_one_example_has_no_standard_error() -> None:
+    assert standard_errors(torch.ones(2, 3, 1)).isnan().all()
+    assert standard_errors(torch.ones(2, 3, 1)).shape == (2, 3)
+
+
+def test_ratio_by_hand() -> None:
+    # above 2, 6 over below 3, 5: 4 / 4 = 1; residuals 2 - 3, 6 - 5: deviation sqrt(2), / sqrt(2) = 1, / 4
+    # above 6, 6: 6 / 4 = 1.5; residuals 6 - 4.5, 6 - 7.5: 1.5, / 4
+    # above 6, 10: 2, exactly twice in each example
+    above, below = torch.tensor([[2.0, 6], [6, 6], [6, 10]]), torch.tensor([3.0, 5])
+    ratio, error = ratio_of_means(above, below)
+    assert ratio.tolist() == [1, 1.5, 2]
+    assert error.tolist() == pytest.approx([0.25, 0.375, 0])
+    reverse, error = ratio_of_means(above, -below)
+    assert reverse.tolist() == [-1, -1.5, -2]
+    assert error.tolist() == pytest.approx([0.25, 0.375, 0])
+
+
+def test_no_ratio_where_there_is_nothing_to_divide_by() -> None:
+    ratio, error = ratio_of_means(torch.tensor([[1.0, 2], [0, 0]]), torch.tensor([1.0, -1]))
+    assert ratio.isnan().all()
+    assert error.isnan().all()
+    assert ratio.shape == error.shape == (2,)
+
+
+def test_error_of_a_ratio_is_that_of_a_bootstrap() -> None:
+    below = 3 + torch.randn(400, generator=seeded(1), dtype=torch.float64)
+    noise = torch.randn(3, 400, generator=seeded(2), dtype=torch.float64)
+    above = torch.stack([below + noise[0], 0.3 * below + 0.5 * noise[1], noise[2]])
+    ratio, error = ratio_of_means(above, below)
+    rows = torch.randint(400, (4000, 400), generator=seeded(3)).numpy()
+    again = above.numpy()[:, rows].mean(axis=2) / below.numpy()[rows].mean(axis=1)
+    # 4,000 draws know a standard deviation to 1 / sqrt(8,000) = 1.1 %
+    np.testing.assert_allclose(error.numpy(), again.std(axis=1), rtol=0.05)
+    np.testing.assert_allclose(ratio.numpy(), again.mean(axis=1), atol=3e-3)
