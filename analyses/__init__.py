@@ -12,6 +12,7 @@ from analyses.circuits import CircuitTests as CircuitTests
 from analyses.circuits import FaithfulnessCurve as FaithfulnessCurve
 from analyses.circuits import compare_circuits as compare_circuits
 from analyses.circuits import run_edge_sets as run_edge_sets
+from analyses.circuits.search import CircuitSearch as CircuitSearch
 from analyses.components import Part as Part
 from analyses.effects import HeadEffects as HeadEffects
 from analyses.examples import Examples as Examples

@@ -246,5 +246,5 @@ def partners(batch: Batch, *, generator: Generator) -> Int[Tensor, " batch"]:
     ends = batch.predicting.long().cumsum(dim=1).argmax(dim=1).to(generator.device)
     n = len(ends)
     keys = torch.rand(n, n, generator=generator, device=ends.device, dtype=torch.float64)
-    keys += torch.where(ends[None] >= ends[:, None], 1.0, -1.0 / (1 + ends[None]))  # a longer one first
+    keys = torch.where(ends[None] >= ends[:, None], keys, -1.0 / (1 + ends[None]))  # of shorter ones the longest
     return keys.fill_diagonal_(-torch.inf).argmax(dim=1).to(batch.tokens.device)

@@ -81,11 +81,12 @@ class Journal:
 
     @contextmanager
     def keeping(self, record: Record) -> Generator[None, None, None]:
-        """Writes the record if the block ends early, by an error or Ctrl-C."""
+        """Writes the record if the block ends early, by an error or Ctrl-C, and there is something to keep."""
         try:
             yield
         except BaseException:
-            self.write(record)
+            if record.done.any():
+                self.write(record)
             raise
 
     def note(self, record: Record) -> None:

@@ -5,10 +5,11 @@ from training import ModelConfig
 FORMULA = (
     "2 per multiply-add; matrix products and attention only; of the tokens that exist (no padding) and of what the "
     "result needs: the last layer's queries, output map and MLP and the unembedding at scored positions only; training "
-    "is three forward passes; an ablation map is one clean pass, plus for each head its own product with W_O and "
-    "everything behind it; patching is a pass of both runs, plus for each patch what its change reaches: the rest of "
-    "its layer at its position, and from the next layer on everything at that position and later ones; attribution is "
-    "a pass of both runs, a pass and its gradient for each further point, and a product for each edge and position"
+    "is three forward passes; an ablation map is one clean pass, plus for each head its own product with W_O, its own "
+    "way into its layer's MLP (of rank d_head), and everything behind it; patching is a pass of both runs, plus for "
+    "each patch what its change reaches: the rest of its layer at its position, and from the next layer on everything "
+    "at that position and later ones; attribution is a pass of both runs, a pass and its gradient for each further "
+    "point, and a product for each edge and position"
 )
 
 
@@ -61,17 +62,27 @@ def training(config: ModelConfig, *, read: int, scored: int) -> int:
 
 
 def ablation_map(config: ModelConfig, *, read: int, scored: int) -> int:
-    """One example of an ablation map of every head."""
+    """One example of an ablation map of every head.
+
+    What a head changes reaches its own layer's MLP through d_head numbers a position: the MLP's first products are
+    those of the clean run, made once in each layer, plus a product of d_head instead of d_model rows.
+    """
     total = forward(config, read=read, scored=scored)
     for layer in range(config.n_layers):
-        behind = unembedding(config, scored)
-        for later in range(layer, config.n_layers):
-            last = later == config.n_layers - 1
-            behind += mlp(config, scored if last else read)
-            behind += attention(config, read, scored, last) if later > layer else 0
         changed = scored if layer == config.n_layers - 1 else read
-        total += config.n_heads * (2 * config.d_head * config.d_model * changed + behind)
+        entered = first_products(config, changed)
+        behind = unembedding(config, scored) + mlp(config, changed) - entered
+        for later in range(layer + 1, config.n_layers):
+            last = later == config.n_layers - 1
+            behind += mlp(config, scored if last else read) + attention(config, read, scored, last)
+        directly, shortly = config.n_heads * entered, entered + config.n_heads * entered * config.d_head // config.d_model
+        total += min(directly, shortly) + config.n_heads * (2 * config.d_head * config.d_model * changed + behind)
     return total
+
+
+def first_products(config: ModelConfig, tokens: int) -> int:
+    """The maps into the MLP: one, or two if it is gated."""
+    return 2 * (2 if config.mlp == "gated" else 1) * config.d_model * config.d_mlp * tokens
 
 
 def patching_sweep(config: ModelConfig, *, read: int, scored: int) -> int:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pandas as pd
 from torch import Generator
@@ -19,6 +19,7 @@ from tasks import InvalidValueError, Task
 from training import HookedTransformer, Run, named_generator
 
 
+@runtime_checkable
 class Analysis(Protocol):
     """What all analyses of a model and a task have in common."""
 

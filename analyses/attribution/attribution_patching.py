@@ -1,6 +1,5 @@
 """What patching each activation would do, estimated by one gradient: attribution patching."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,19 +9,23 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from analyses.attribution.checks import check_choice, check_gradient, check_run
-from analyses.attribution.examples import TOKEN_BUDGET, draw_pair, estimate, in_parts, rows_of
+from analyses.attribution.checks import check_choice, check_gradient, check_model, check_pairs
+from analyses.attribution.parts import gradient_tokens, scores_in_parts
 from analyses.attribution.traces import Trace, working
-from analyses.attribution.two_runs import Direction, TwoRuns
+from analyses.attribution.two_runs import TwoRuns
+from analyses.examples import AT_ONCE, Examples, Running
+from analyses.interventions.sites import heads_at
 from analyses.metrics import Metric, UserMetric, get_metric
-from tasks import InvalidValueError, Pair, Task
-from training import HookedTransformer
+from analyses.patches import Direction, about, check_direction
+from analyses.patching import By
+from analyses.statistics import standard_errors
+from tasks import InvalidValueError, Task
+from training import HookedTransformer, ModelConfig
 
 HeadSite = Literal["q", "k", "v", "z"]
 StreamSite = Literal["resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post"]
-By = Literal["head", "layer", "head_position", "layer_position"]
 
-NODE_COLUMNS = [
+COLUMNS = [
     "task", "length", "method", "direction", "metric", "site", "layer", "head", "position", "score", "stderr", "n",
 ]  # fmt: skip
 
@@ -37,7 +40,7 @@ class AttributionPatching:
     with the counterfactual's activation)), and at the counterfactual run in direction `denoise`, where it estimates
     better * (m(counterfactual run with the clean activation) - m(counterfactual)). So a positive score always means
     that the activation helps. Its unit is the metric's; sums over positions (and heads) are within an example, then
-    the mean is over examples. A part of `by` that is summed over is patched at once.
+    the mean is over examples. What is summed over is patched at once, as in `ActivationPatching`.
     Source: Nanda, Attribution Patching (2023); Syed et al., arXiv 2310.10348.
 
     Attributes:
@@ -49,8 +52,8 @@ class AttributionPatching:
             number that depends on this example's logits alone.
 
     Raises:
-        UnknownNameError: No such site, division, direction or metric.
-        InvalidValueError: A division into heads of a site that has none, or a metric whose gradient says nothing.
+        UnknownNameError: No such site, unit, direction or metric.
+        InvalidValueError: Heads of a site that has none, or a metric whose gradient says nothing.
     """
 
     site: HeadSite | StreamSite = "z"
@@ -60,8 +63,8 @@ class AttributionPatching:
 
     def __post_init__(self) -> None:
         check_choice("site", self.site, (*get_args(HeadSite), *get_args(StreamSite)))
-        check_choice("division", self.by, get_args(By))
-        check_choice("direction", self.direction, get_args(Direction))
+        check_choice("unit", self.by, get_args(By))
+        check_direction(self.direction)
         if self.by in ("head", "head_position") and self.site in get_args(StreamSite):
             raise InvalidValueError(
                 f"site {self.site!r} has no heads of its own, so it cannot be divided by {self.by!r}; use by "
@@ -75,9 +78,10 @@ class AttributionPatching:
         task: Task,
         *,
         length: int,
-        n: int = 512,
+        n: int = 128,
         generator: Generator,
         task_head: int = 0,
+        running: Running = AT_ONCE,
     ) -> pd.DataFrame:
         """One row per score: task, length, method, direction, metric, site, layer, head, position, score, stderr, n.
 
@@ -90,74 +94,84 @@ class AttributionPatching:
             n: Examples, from the test stream.
             generator: The source of the examples and of their counterfactuals.
             task_head: Which unembedding to use, if the model has one for each task.
+            running: How the work is divided, followed and kept.
 
         Raises:
             InvalidValueError: As `scores`; n below 1, no such length, a vocabulary without the task's tokens, or an
                 example without a counterfactual.
         """
-        pair = draw_pair(task, model, length=length, n=n, generator=generator)
-        mean, spread = estimate(self.scores(model, pair, task_head=task_head))
+        draw = Examples.drawn_in_pairs
+        examples = draw(model, task, length=length, n=n, generator=generator, task_head=task_head)
+        scores = self.scores(model, examples, running=running)
         axes = ["layer", *(axis for axis in ("head", "position") if axis in self.by)]
-        places = pd.DataFrame(torch.ones_like(mean).nonzero().numpy(), columns=axes)
+        places = pd.DataFrame(torch.ones_like(scores[0]).nonzero().numpy(), columns=axes)
         table = places.reindex(columns=["layer", "head", "position"]).astype("Int64")
         table = table.assign(
-            task=task.name, length=length, method="AtP", direction=self.direction, metric=get_metric(self.metric).name,
-            site=self.site, score=mean.flatten().numpy(), stderr=spread.flatten().numpy(), n=n,
-        )  # fmt: skip
-        return table[NODE_COLUMNS]
+            method="AtP",
+            direction=self.direction,
+            metric=get_metric(self.metric).name,
+            site=self.site,
+            score=scores.mean(dim=0).flatten().numpy(),
+            stderr=standard_errors(scores.movedim(0, -1)).flatten().numpy(),
+            n=n,
+        )
+        return about(table, task=task.name, length=length)[COLUMNS]
 
     @torch.inference_mode(mode=False)
     def scores(
-        self,
-        model: HookedTransformer,
-        pair: Pair,
-        *,
-        task_head: int = 0,
-        token_budget: int = TOKEN_BUDGET,
-        on_done: Callable[[int, int], object] = lambda *_: None,
+        self, model: HookedTransformer, examples: Examples, *, running: Running = AT_ONCE
     ) -> Float[Tensor, "batch layer ..."]:
         """The scores of every example: [batch, layer], and then the axes of `by`: head, position.
 
         Args:
             model: The model, with nothing hooked to it. It is left as it was.
-            pair: Clean examples and their counterfactuals, whose prompts have one length.
-            task_head: Which unembedding to use, if the model has one for each task.
-            token_budget: The most tokens run at a time (at least one example).
-            on_done: Called with the number of parts of the batch done and to do.
+            examples: Clean examples and their counterfactuals.
+            running: As in `EdgeAttribution.scores`.
 
         Returns:
             The scores, in float64 on the CPU.
 
         Raises:
-            InvalidValueError: A model with hooks attached, no examples, prompts of different lengths, no such task
-                head, a token budget below 1, a metric without a gradient, or activations that are not finite.
+            InvalidValueError: As `EdgeAttribution.scores`.
         """
-        check_run(model, pair.clean, pair.counterfactual, task_head=task_head)
+        check_model(model, examples)
+        check_pairs(examples, answers_differ=get_metric(self.metric).reads == "counterfactual")
+        return scores_in_parts(
+            examples,
+            lambda part: self._scores(model, part),
+            shape=self._shape(model.config, examples.width),
+            tokens=gradient_tokens(model.config, running, senders=0),
+            device=model.device,
+            running=running,
+        )
 
-        def score(rows: slice) -> Tensor:
-            products = self._products(model, rows_of(pair, rows, model.device), task_head)
-            away = [axis for axis, name in ((2, "position"), (3, "head")) if name not in self.by]
-            products = products.sum(dim=away, dtype=torch.float64) if away else products
-            return products.transpose(2, 3) if self.by == "head_position" else products
+    def _shape(self, config: ModelConfig, width: int) -> tuple[int, ...]:
+        """That of one example's scores."""
+        heads = [heads_at(self.site, config)] * ("head" in self.by)
+        return config.n_layers, *heads, *[width] * ("position" in self.by)
 
-        return in_parts(pair.clean, score, token_budget=token_budget, on_done=on_done)
+    def _scores(self, model: HookedTransformer, examples: Examples) -> Float[Tensor, "batch layer ..."]:
+        """The scores of a part of the examples."""
+        products = self._products(model, examples)
+        away = [axis for axis, name in ((2, "position"), (3, "head")) if name not in self.by]
+        products = products.sum(dim=away, dtype=torch.float64) if away else products
+        return products.transpose(2, 3) if self.by == "head_position" else products
 
-    def _products(
-        self, model: HookedTransformer, pair: Pair, task_head: int
-    ) -> Float[Tensor, "batch layer pos head_or_one"]:
+    def _products(self, model: HookedTransformer, examples: Examples) -> Float[Tensor, "batch layer pos head_or_one"]:
         """Difference times gradient, summed over each position's (and head's) components."""
         metric, layers = get_metric(self.metric), range(model.config.n_layers)
         with torch.enable_grad():
-            runs = TwoRuns.of(model, pair, patched=self.direction, task_head=task_head)
+            runs = TwoRuns.of(model, examples, direction=self.direction)
             wanted = [_gradient_of(self.site, runs.base, layer) for layer in layers]
             grads = runs.tracer.gradients(runs.base, runs.reading, metric, wanted=wanted)
-        width, products = pair.clean.inputs.shape[1], []
+        products = []
         for layer, grad in zip(layers, grads, strict=True):
             if self.site in ("q", "k", "v"):
                 grad = _heads_of(self.site, grad, model)
             product = (_difference(self.site, runs, layer) * grad).sum(dim=-1)
             product = product if product.ndim == 3 else product[..., None]
-            products.append(F.pad(product, (0, 0, width - product.shape[1], 0)))  # gradients of earlier ones are 0
+            missing = examples.width - product.shape[1]  # gradients of earlier positions are 0
+            products.append(F.pad(product, (0, 0, missing, 0)))
         return metric.better * torch.stack(products, dim=1)
 
 

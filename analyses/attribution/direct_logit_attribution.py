@@ -1,6 +1,5 @@
 """What each part of the model writes straight in the answer's direction: direct logit attribution."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,18 +8,21 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from analyses.attribution.checks import check_choice, check_run
-from analyses.attribution.examples import TOKEN_BUDGET, draw, estimate, in_parts
+from analyses.attribution.checks import check_choice, check_model, check_pairs
+from analyses.attribution.parts import scores_in_parts, trace_tokens
 from analyses.attribution.traces import Trace, Tracer, working
 from analyses.components import Part
+from analyses.examples import AT_ONCE, Examples, Running
 from analyses.graph import EMBED, senders
 from analyses.metrics import Reading
-from tasks import Batch, InvalidValueError, Pair, Task
+from analyses.patches import about
+from analyses.statistics import standard_errors
+from tasks import Task
 from training import HookedTransformer, ModelConfig
 
 DirectMetric = Literal["logit_difference", "logit"]
 
-DIRECT_COLUMNS = ["task", "length", "metric", "component", "score", "stderr", "n"]
+COLUMNS = ["task", "length", "metric", "component", "score", "stderr", "n"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class DirectLogitAttribution:
             bias) and every MLP.
 
     Raises:
-        UnknownNameError: No such metric or division.
+        UnknownNameError: No such metric or unit.
     """
 
     metric: DirectMetric = "logit_difference"
@@ -55,7 +57,7 @@ class DirectLogitAttribution:
 
     def __post_init__(self) -> None:
         check_choice("metric", self.metric, get_args(DirectMetric))
-        check_choice("division", self.by, ("component", "layer"))
+        check_choice("unit", self.by, ("component", "layer"))
 
     def __call__(
         self,
@@ -63,9 +65,10 @@ class DirectLogitAttribution:
         task: Task,
         *,
         length: int,
-        n: int = 512,
+        n: int = 128,
         generator: Generator,
         task_head: int = 0,
+        running: Running = AT_ONCE,
     ) -> pd.DataFrame:
         """One row per component: task, length, metric, component, score, stderr, n.
 
@@ -74,29 +77,27 @@ class DirectLogitAttribution:
             task: The task; it is bound to the model's vocabulary.
             length: The length of all examples.
             n: Examples, from the test stream.
-            generator: The source of the examples and of their counterfactuals.
+            generator: The source of the examples and, for `logit_difference`, of their counterfactuals.
             task_head: Which unembedding to use, if the model has one for each task.
+            running: How the work is divided, followed and kept.
 
         Raises:
             InvalidValueError: As `scores`; n below 1, no such length, a vocabulary without the task's tokens, or, for
                 `logit_difference`, an example without a counterfactual.
         """
-        bound, examples = draw(task, model, length=length, n=n, generator=generator)
-        if self.metric == "logit_difference":
-            examples = bound.counterfactual(examples, generator=generator)
-        mean, spread = estimate(self.scores(model, examples, task_head=task_head))
-        return pd.DataFrame(
+        draw = Examples.drawn if self.metric == "logit" else Examples.drawn_in_pairs
+        examples = draw(model, task, length=length, n=n, generator=generator, task_head=task_head)
+        scores = self.scores(model, examples, running=running)
+        table = pd.DataFrame(
             {
-                "task": task.name,
-                "length": length,
                 "metric": self.metric,
                 "component": self.components(model.config),
-                "score": mean.numpy(),
-                "stderr": spread.numpy(),
+                "score": scores.mean(dim=0).numpy(),
+                "stderr": standard_errors(scores.T).numpy(),
                 "n": n,
-            },
-            columns=DIRECT_COLUMNS,
+            }
         )
+        return about(table, task=task.name, length=length)
 
     def components(self, config: ModelConfig) -> list[str]:
         """The names of what is scored, in the order of computation."""
@@ -109,50 +110,41 @@ class DirectLogitAttribution:
 
     @torch.inference_mode()
     def scores(
-        self,
-        model: HookedTransformer,
-        examples: Pair | Batch,
-        *,
-        task_head: int = 0,
-        token_budget: int = TOKEN_BUDGET,
-        on_done: Callable[[int, int], object] = lambda *_: None,
+        self, model: HookedTransformer, examples: Examples, *, running: Running = AT_ONCE
     ) -> Float[Tensor, "batch component"]:
         """The score of every component in every example, in the order of `components`.
 
         Args:
             model: The model, with nothing hooked to it. It is left as it was.
-            examples: Clean examples with their counterfactuals; for `logit`, a batch without will do.
-            task_head: Which unembedding to use, if the model has one for each task.
-            token_budget: The most tokens run at a time (at least one example).
-            on_done: Called with the number of parts of the batch done and to do.
+            examples: Clean examples; for `logit_difference`, with their counterfactuals.
+            running: How the work is divided, followed (in examples) and kept. What every layer writes is kept, so fewer
+                tokens than the budget run at a time: as many as take the memory of two forward passes of the budget.
 
         Returns:
             The scores, in float64 on the CPU.
 
         Raises:
-            InvalidValueError: A logit difference without counterfactuals, a model with hooks attached, no examples,
-                prompts of different lengths, no such task head, a token budget below 1, or logits that are not finite.
+            InvalidValueError: A model with hooks attached, no such task head, a logit difference without
+                counterfactuals or of equal answers, or logits that are not finite.
         """
-        if self.metric == "logit_difference" and not isinstance(examples, Pair):
-            raise InvalidValueError(
-                "metric 'logit_difference' compares with a counterfactual, and there is none here; give the pair that "
-                "task.counterfactual(batch, generator=...) makes, or use metric 'logit'"
-            )
-        batch, other = (examples.clean, examples.counterfactual) if isinstance(examples, Pair) else (examples, None)
-        check_run(model, batch, *([] if other is None else [other]), task_head=task_head)
+        check_model(model, examples)
+        if self.metric == "logit_difference":
+            check_pairs(examples, answers_differ=True)
+        return scores_in_parts(
+            examples,
+            lambda part: self._scores(model, part),
+            shape=(len(self.components(model.config)),),
+            tokens=trace_tokens(model.config, running),
+            device=model.device,
+            running=running,
+        )
 
-        def score(rows: slice) -> Tensor:
-            foil = None if other is None else other[rows].to(model.device)
-            return self._scores(model, Reading(batch[rows].to(model.device), foil), task_head)
-
-        return in_parts(batch, score, token_budget=token_budget, on_done=on_done)
-
-    def _scores(self, model: HookedTransformer, reading: Reading, task_head: int) -> Float[Tensor, "batch component"]:
-        """The scores of a part of the batch."""
-        tracer = Tracer.of(model, reading.batch, task_head=task_head)
+    def _scores(self, model: HookedTransformer, examples: Examples) -> Float[Tensor, "batch component"]:
+        """The scores of a part of the examples."""
+        tracer, reading = Tracer.of(model, examples), Reading(examples.clean, examples.counterfactual)
         trace = tracer.run(tracer.start(reading.batch))
         tracer.logits(trace, reading.batch)  # refuses those that are not finite
-        u, bias = self._answer(model, reading, task_head)
+        u, bias = self._answer(model, reading, examples.task_head)
         norm, resid = model.ln_final, _scored(trace.resid[model.config.n_layers], reading)
         if norm.kind == "LN":
             resid = resid - resid.mean(dim=-1, keepdim=True)

@@ -1,6 +1,6 @@
 """How much each edge between the model's parts helps, estimated by gradients: edge attribution patching."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,19 +9,22 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from analyses.attribution.checks import check_choice, check_gradient, check_run
-from analyses.attribution.examples import TOKEN_BUDGET, draw_pair, estimate, in_parts, rows_of
-from analyses.attribution.paths import path_scores, sender_rows, written
+from analyses.attribution.checks import check_choice, check_gradient, check_model, check_pairs
+from analyses.attribution.edge_scores import edge_scores, sender_rows, written
+from analyses.attribution.parts import gradient_tokens, scores_in_parts
 from analyses.attribution.traces import Trace
-from analyses.attribution.two_runs import Direction, TwoRuns
+from analyses.attribution.two_runs import TwoRuns
+from analyses.examples import AT_ONCE, Examples, Running
 from analyses.graph import edges, receivers, senders
 from analyses.metrics import Metric, UserMetric, get_metric
-from tasks import InvalidValueError, Pair, Task
+from analyses.patches import Direction, about, check_direction
+from analyses.statistics import standard_errors
+from tasks import InvalidValueError, Task
 from training import HookedTransformer
 
 Method = Literal["EAP", "EAP-IG-inputs", "EAP-IG-activations"]
 
-EDGE_COLUMNS = ["task", "length", "method", "direction", "metric", "sender", "receiver", "score", "stderr", "n"]
+COLUMNS = ["task", "length", "method", "direction", "metric", "sender", "receiver", "score", "stderr", "n"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class EdgeAttribution:
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, get_args(Method))
-        check_choice("direction", self.direction, get_args(Direction))
+        check_direction(self.direction)
         if self.steps < 1:
             raise InvalidValueError(f"steps = {self.steps} points cannot be averaged; allowed is 1 or more")
         check_gradient(get_metric(self.metric), at_clean=self.method == "EAP" and self.direction == "noise")
@@ -78,9 +81,10 @@ class EdgeAttribution:
         task: Task,
         *,
         length: int,
-        n: int = 512,
+        n: int = 128,
         generator: Generator,
         task_head: int = 0,
+        running: Running = AT_ONCE,
     ) -> pd.DataFrame:
         """One row per edge: task, length, method, direction, metric, sender, receiver, score, stderr, n.
 
@@ -91,66 +95,75 @@ class EdgeAttribution:
             n: Examples, from the test stream.
             generator: The source of the examples and of their counterfactuals.
             task_head: Which unembedding to use, if the model has one for each task.
+            running: How the work is divided, followed and kept.
 
         Raises:
             InvalidValueError: As `scores`; n below 1, no such length, a vocabulary without the task's tokens, or an
                 example without a counterfactual.
         """
-        pair = draw_pair(task, model, length=length, n=n, generator=generator)
-        mean, spread = estimate(self.scores(model, pair, task_head=task_head))
-        places = {str(sender): row for row, sender in enumerate(senders(model.config))}
-        columns = {str(receiver): column for column, receiver in enumerate(receivers(model.config))}
-        rows = [
-            (str(sender), str(receiver), mean[at].item(), spread[at].item())
-            for sender, receiver in edges(model.config)
-            for at in [(places[str(sender)], columns[str(receiver)])]
-        ]
-        about = (task.name, length, self.method, self.direction, get_metric(self.metric).name)
-        return pd.DataFrame([(*about, *row, n) for row in rows], columns=EDGE_COLUMNS)
+        draw = Examples.drawn_in_pairs
+        examples = draw(model, task, length=length, n=n, generator=generator, task_head=task_head)
+        scores, found = self.scores(model, examples, running=running), edges(model.config)
+        rows, columns = senders(model.config), receivers(model.config)
+        chosen = [rows.index(edge.sender) for edge in found], [columns.index(edge.receiver) for edge in found]
+        of_edges = scores.permute(1, 2, 0)[chosen]
+        table = pd.DataFrame(
+            {
+                "method": self.method,
+                "direction": self.direction,
+                "metric": get_metric(self.metric).name,
+                "sender": [str(edge.sender) for edge in found],
+                "receiver": [str(edge.receiver) for edge in found],
+                "score": of_edges.mean(dim=1).numpy(),
+                "stderr": standard_errors(of_edges).numpy(),
+                "n": n,
+            }
+        )
+        return about(table, task=task.name, length=length)
 
     @torch.inference_mode(mode=False)
     def scores(
-        self,
-        model: HookedTransformer,
-        pair: Pair,
-        *,
-        task_head: int = 0,
-        token_budget: int = TOKEN_BUDGET,
-        on_done: Callable[[int, int], object] = lambda *_: None,
+        self, model: HookedTransformer, examples: Examples, *, running: Running = AT_ONCE
     ) -> Float[Tensor, "batch sender receiver"]:
         """The score of every edge in every example, in the order of `graph.senders` and `graph.receivers`.
 
         Args:
             model: The model, with nothing hooked to it. It is left as it was.
-            pair: Clean examples and their counterfactuals, whose prompts have one length.
-            task_head: Which unembedding to use, if the model has one for each task.
-            token_budget: The most tokens run at a time (at least one example).
-            on_done: Called with the number of parts of the batch done and to do.
+            examples: Clean examples and their counterfactuals.
+            running: How the work is divided, followed (in examples) and kept. A gradient needs more memory than a
+                forward pass, so fewer tokens than the budget run at a time: as many as take the memory of two forward
+                passes of the budget.
 
         Returns:
             The scores, 0 where there is no edge, in float64 on the CPU.
 
         Raises:
-            InvalidValueError: A model with hooks attached, no examples, prompts of different lengths, no such task
-                head, a token budget below 1, a metric without a gradient, or activations that are not finite.
+            InvalidValueError: A model with hooks attached, no counterfactuals, no such task head, a metric without a
+                gradient, a logit difference of equal answers, or activations that are not finite.
         """
-        check_run(model, pair.clean, pair.counterfactual, task_head=task_head)
+        check_model(model, examples)
+        check_pairs(examples, answers_differ=get_metric(self.metric).reads == "counterfactual")
+        shape = len(senders(model.config)), len(receivers(model.config))
+        return scores_in_parts(
+            examples,
+            lambda part: self._scores(model, part),
+            shape=shape,
+            tokens=gradient_tokens(model.config, running, senders=shape[0]),
+            device=model.device,
+            running=running,
+        )
 
-        def score(rows: slice) -> Tensor:
-            return self._scores(model, rows_of(pair, rows, model.device), task_head)
-
-        return in_parts(pair.clean, score, token_budget=token_budget, on_done=on_done)
-
-    def _scores(self, model: HookedTransformer, pair: Pair, task_head: int) -> Float[Tensor, "batch sender receiver"]:
-        """The scores of a part of the batch."""
+    def _scores(self, model: HookedTransformer, examples: Examples) -> Float[Tensor, "batch sender receiver"]:
+        """The scores of a part of the examples."""
         with torch.set_grad_enabled(self.method == "EAP"):
-            runs = TwoRuns.of(model, pair, patched=self.direction, task_head=task_head)
+            runs = TwoRuns.of(model, examples, direction=self.direction)
         differences, metric = written(runs), get_metric(self.metric)
-        shape = (len(pair.clean), len(differences), len(receivers(model.config)))
+        shape = (len(examples), len(differences), len(receivers(model.config)))
         scores = torch.zeros(shape, dtype=torch.float64, device=model.device)
         with torch.enable_grad():
             for rows, trace in self._points(runs):
-                scores[:, rows] += path_scores(runs, trace, metric, differences=differences[rows], rows=rows)
+                scores[:, rows] += edge_scores(runs, trace, metric, differences=differences[rows], rows=rows)
+                del trace  # or it would stand beside the next one
         return metric.better * scores / (1 if self.method == "EAP" else self.steps)
 
     def _points(self, runs: TwoRuns) -> Iterator[tuple[slice, Trace]]:
@@ -159,13 +172,11 @@ class EdgeAttribution:
         if self.method == "EAP":
             yield everything, runs.base
             return
+        first = everything if self.method == "EAP-IG-inputs" else slice(0, 1)
         for step in range(self.steps):
             alpha = (step + 0.5) / self.steps
-            start = runs.tracer.run(_between(runs, "resid", 0, alpha))
-            if self.method == "EAP-IG-inputs":
-                yield everything, start
-            else:
-                yield slice(0, 1), start
+            yield first, runs.tracer.run(_between(runs, "resid", 0, alpha))
+            if self.method == "EAP-IG-activations":
                 yield from _layer_points(runs, alpha)
 
 

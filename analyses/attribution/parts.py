@@ -69,7 +69,7 @@ def gradient_tokens(config: ModelConfig, running: Running, *, senders: int) -> i
         running: Its token budget.
         senders: How many senders' differences are kept.
     """
-    kept = config.n_layers * (18 * config.d_model + 4 * config.d_mlp) + senders * config.d_model
+    kept = config.n_layers * (24 * config.d_model + 4 * config.d_mlp) + senders * config.d_model
     return min(running.token_budget, 2 * running.token_budget * _passing(config) // kept)
 
 

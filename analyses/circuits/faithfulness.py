@@ -11,8 +11,8 @@ from analyses.circuits.circuit import Circuit
 from analyses.circuits.curve import Curve
 from analyses.circuits.edge_sets import run_edge_sets
 from analyses.circuits.recovery import Recovery
-from analyses.graph import edges
 from analyses.examples import AT_ONCE, Examples, Running
+from analyses.graph import edges
 from analyses.metrics import Metric, UserMetric, get_metric
 from analyses.patches import about
 from tasks import InvalidValueError, Task

@@ -13,8 +13,8 @@ from analyses.circuits.circuit import Circuit
 from analyses.circuits.edge_sets import run_edge_sets
 from analyses.circuits.paths import random_path
 from analyses.circuits.recovery import Recovery, share_p
-from analyses.graph import Edge
 from analyses.examples import AT_ONCE, Examples, Running
+from analyses.graph import Edge
 from analyses.metrics import Metric, UserMetric, get_metric
 from analyses.patches import about
 from analyses.statistics import percentile_interval

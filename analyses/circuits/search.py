@@ -8,7 +8,7 @@ import pandas as pd
 from torch import Generator
 
 from analyses.attribution import EdgeAttribution
-from analyses.attribution.edges import Method
+from analyses.attribution.edge_attribution import Method
 from analyses.circuits.circuit import Circuit
 from analyses.circuits.circuit_tests import CircuitTests
 from analyses.circuits.faithfulness import SIZES, Choose, FaithfulnessCurve
@@ -32,9 +32,10 @@ class CircuitSearch:
     measured on n other examples, drawn next from the same generator, so that a circuit is not judged by what chose it.
 
     Attributes:
-        show: `curve`: how faithful circuits of each of `sizes` are (`FaithfulnessCurve`); `summary`: the curve's CPR and
-            CMD; of the circuit of `size`: `edges`: its edges with their scores; `tests`: faithfulness and completeness
-            against random circuits (`CircuitTests`); `minimality`: what each edge adds (`CircuitMinimality`).
+        show: `curve`: how faithful circuits of each of `sizes` are (`FaithfulnessCurve`); `summary`: the curve's CPR
+            and CMD; of the circuit of `size`: `edges`: its edges with their scores; `tests`: faithfulness and
+            completeness against random circuits (`CircuitTests`); `minimality`: what each edge adds
+            (`CircuitMinimality`).
         size: The circuit's share of the model's edges.
         method: How edges are scored.
         steps: Points of an integrated gradient.

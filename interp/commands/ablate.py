@@ -87,8 +87,9 @@ def ablate(
         metric: accuracy, token_accuracy, nll, logit_difference or kl.
     """
     check_output(output)
-    from analyses import get_metric
+    from analyses import Head, get_metric
     from analyses.components import check_components
+    from analyses.heads import check_heads
     from interp.measuring import measured, positions_of
     from tasks import InvalidValueError
     from training import load_run
@@ -96,7 +97,9 @@ def ablate(
     get_metric(metric)
     loaded = load_run(run)
     chosen = _components(parts, loaded.config.model)
-    check_components(chosen, loaded.config.model)
+    check_heads([one for one in chosen if isinstance(one, Head)], loaded.config.model)
+    for one in chosen:
+        check_components([one], loaded.config.model)
     if together.joint and not (parts.heads or parts.mlps or parts.attention or parts.layers):
         raise InvalidValueError("--joint needs the heads to ablate together; name them, as in --heads 0.3 2.1 --joint")
     analysis = _analysis(chosen, together, kind, metric, positions_of(on.positions))

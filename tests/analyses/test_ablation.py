@@ -2,19 +2,20 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from torch import Tensor
 
 from analyses import Head, HeadAblation, HeadEffects, Part, ablate, get_metric, list_metrics
-from analyses.ablation import AblationKind, partners
-from analyses.components import Component, parse_component
+from analyses.ablation import AblationKind
 from analyses.effects import COLUMNS
 from analyses.examples import Examples
 from analyses.heads import all_heads
 from analyses.scopes import Positions
-from tasks import Batch, InvalidValueError, Pair, Task, UnknownNameError, get_task
+from tasks import Batch, InvalidValueError, UnknownNameError, get_task
 from tests.analyses.models import effects_of, hand_batch, hand_model, random_model, seeded
 from training import HookedTransformer
 from training.files import read_table, write_table
@@ -50,6 +51,14 @@ def test_table_of_three_examples(metric: str, better: int) -> None:
     assert table["n"].tolist() == [3, 3]
     assert [*zip(table["layer"], table["head"], table["heads"], strict=True)] == [(0, 0, "0.0"), (0, 1, "0.1")]
     assert (table["metric"] == metric).all()
+
+
+def test_table_of_parts_has_layers_but_no_heads() -> None:
+    table = effects_of(THREE, sets=[(Part(2, "mlp"),), (Head(1, 0), Part(1, "mlp"))]).table()  # pyright: ignore[reportArgumentType]
+    assert table["heads"].tolist() == ["2.mlp", "1.0 1.mlp"]
+    assert table["layer"].isna().tolist() == [False, True]
+    assert table["layer"][0] == 2
+    assert table["head"].isna().all()
 
 
 def test_stderr_of_one_example_is_missing() -> None:
@@ -146,13 +155,53 @@ def test_task_head_is_used() -> None:
     assert (first["clean"] != second["clean"]).all()
 
 
+def test_metric_of_a_users_own(model: HookedTransformer) -> None:
+    def surprise(logits: Tensor, batch: Batch) -> Tensor:
+        losses = -logits.log_softmax(dim=-1).gather(1, batch.targets[:, None])[:, 0]
+        return torch.stack([part.mean() for part in losses.split(batch.scored.sum(dim=1).tolist())])
+
+    mine = HeadAblation(metric=surprise)(model, TASK, length=3, n=8, generator=seeded())
+    nll = HeadAblation(metric="nll")(model, TASK, length=3, n=8, generator=seeded())
+    assert mine["metric"].unique().tolist() == ["surprise"]
+    assert mine["effect"].tolist() == pytest.approx((-nll["effect"]).tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(("positions", "text"), [("prompt", "prompt"), ((5, 2), "5 2")])
+def test_positions_stand_in_the_table(model: HookedTransformer, positions: Positions, text: str) -> None:
+    everywhere = HeadAblation(metric="nll")(model, TASK, length=3, n=8, generator=seeded())
+    table = HeadAblation(metric="nll", positions=positions)(model, TASK, length=3, n=8, generator=seeded())
+    assert (table["positions"] == text).all()
+    assert table["clean"].tolist() == pytest.approx(everywhere["clean"].tolist(), abs=1e-6)
+    assert ((table["effect"] - everywhere["effect"]).abs() > 1e-4).sum() >= 6
+
+
+def test_counterfactuals_are_drawn_where_kind_or_metric_asks_for_them(model: HookedTransformer) -> None:
+    generator = seeded()
+    pair = TASK.counterfactual(TASK.sample(8, length=3, generator=generator, stream="test"), generator=generator)
+    sets = [(head,) for head in all_heads(model.config)]
+    cases: list[tuple[AblationKind, str]] = [("counterfactual", "nll"), ("mean", "logit_difference")]
+    for kind, metric in cases:
+        found = HeadAblation(kind=kind, metric=metric)(model, TASK, length=3, n=8, generator=seeded())
+        wanted = ablate(model, Examples.of_pair(pair), sets, kind=kind, metrics=[metric])
+        assert found["ablated"].tolist() == pytest.approx(wanted.edited[metric].mean(dim=1).tolist(), abs=1e-6)
+
+
+def test_partners_are_drawn_behind_the_examples(model: HookedTransformer) -> None:
+    found = HeadAblation(kind="resample", metric="nll")(model, TASK, length=3, n=8, generator=seeded())
+    generator = seeded()
+    batch = TASK.sample(8, length=3, generator=generator, stream="test")
+    sets = [(head,) for head in all_heads(model.config)]
+    wanted = ablate(model, Examples(batch), sets, kind="resample", metrics=["nll"], generator=generator)
+    assert found["ablated"].tolist() == pytest.approx(wanted.edited["nll"].mean(dim=1).tolist(), abs=1e-6)
+
+
 # ---------------------------------------------------------------------------------------------- kept example by example
 @pytest.mark.parametrize(
     "sets",
     [None, [(Head(0, 3), Head(2, 1)), (Head(1, 0),)], [(Part(1, "mlp"), Head(0, 0)), (Part(0, "layer"),)]],
     ids=["single heads", "joint", "parts"],
 )
-def test_examples_make_the_effects_again(sets: list[tuple[Head, ...]] | None, tmp_path: Path) -> None:
+def test_examples_make_the_effects_again(sets: Any, tmp_path: Path) -> None:
     effects = effects_of(torch.randn(2, 7, generator=seeded()), sets=sets, metric="accuracy", kind="zero")
     write_table(tmp_path / "effects.parquet", effects.examples())
     again = HeadEffects.from_examples(read_table(tmp_path / "effects.parquet"))
@@ -230,6 +279,18 @@ def test_unknown_metric_is_refused_before_anything_runs() -> None:
     with pytest.raises(UnknownNameError) as caught:
         HeadAblation(metric="acuracy")(hand_model(), TASK, length=3, generator=seeded())
     assert str(caught.value) == (
-        "unknown metric 'acuracy'; did you mean 'accuracy'? the metrics are accuracy, token_accuracy, nll, logit_difference, "
-        "kl"
+        "unknown metric 'acuracy'; did you mean 'accuracy'? the metrics are accuracy, token_accuracy, nll, "
+        "logit_difference, kl"
     )
+
+
+def test_unknown_kind_or_scope_is_refused_when_asked_for(unchecked: None) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        HeadAblation(kind="zeros")  # pyright: ignore[reportArgumentType]
+    assert str(caught.value) == (
+        "unknown ablation kind 'zeros'; did you mean 'zero'? the kinds are zero, mean, mean_all, resample, "
+        "counterfactual"
+    )
+    with pytest.raises(UnknownNameError) as caught:
+        HeadAblation(positions="prompts")  # pyright: ignore[reportArgumentType]
+    assert str(caught.value).startswith("unknown scope 'prompts'; did you mean 'prompt'?")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import analyses
-from analyses import ablation, list_metrics, overlap
+from analyses import effects, list_metrics, overlap
+from analyses.circuits import curve
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted((DOCS / "analyses").glob("*.md"))
@@ -29,7 +30,10 @@ def test_every_public_name_is_explained(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("page", "columns"), [("head-ablation", ablation.COLUMNS), ("head-overlap", overlap.COLUMNS)])
+@pytest.mark.parametrize(
+    ("page", "columns"),
+    [("circuits", curve.COLUMNS), ("head-ablation", effects.COLUMNS), ("head-overlap", overlap.COLUMNS)],
+)
 def test_every_column_is_explained_in_order(page: str, columns: Sequence[str]) -> None:
     text = (DOCS / "analyses" / f"{page}.md").read_text(encoding="utf-8")
     table = text.partition("| column | meaning |")[2].partition("\n\n")[0]

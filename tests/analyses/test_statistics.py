@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.statistics import ratio_of_means, standard_errors
+from analyses.statistics import bootstrap_ratios, percentile_interval, ratio_of_means, standard_errors
 from tests.analyses.models import seeded
 
 
@@ -60,3 +60,19 @@ def test_error_of_a_ratio_is_that_of_a_bootstrap() -> None:
     # 4,000 draws know a standard deviation to 1 / sqrt(8,000) = 1.1 %
     np.testing.assert_allclose(error.numpy(), again.std(axis=1), rtol=0.05)
     np.testing.assert_allclose(ratio.numpy(), again.mean(axis=1), atol=3e-3)
+
+
+def test_bootstrap_ratios_by_hand() -> None:
+    # Drawn 1, 1: (2 + 6) / (3 + 5) and (0 + 4) / 8; 0, 2: 6 / 5 and 4 / 5; 2, 0: 2 / 3 and 0
+    above, below = np.array([[2.0, 6], [0, 4]]), np.array([3.0, 5])
+    ratios = bootstrap_ratios(above, below, np.array([[1, 1], [0, 2], [2, 0]]))
+    np.testing.assert_allclose(ratios, [[1, 0.5], [1.2, 0.8], [2 / 3, 0]])
+
+
+def test_bootstrap_samples_without_a_ratio_are_left_out_of_the_interval() -> None:
+    # Below 1, 0: drawn 0, 2 there is nothing to divide by. Of 0, 1, ..., 40 the central 95 % are 1 to 39.
+    ratios = bootstrap_ratios(np.array([[0.5, 0.25]]), np.array([1.0, 0]), np.array([[1, 1], [0, 2], [2, 0]]))
+    np.testing.assert_allclose(ratios, [[0.75], [np.nan], [0.5]])
+    draws = np.arange(41.0)[:, None] * [1, -1]
+    low, high = percentile_interval(np.insert(draws, 7, np.nan, axis=0))
+    np.testing.assert_allclose([low, high], [[1, -39], [39, -1]])

@@ -12,7 +12,10 @@ from interp.cli import app, main, run
 from tasks import InterpError
 from tests.interp.conftest import Refused
 
-COMMANDS = ["demo", "tasks", "train", "evaluate", "ablate", "overlap", "study", "sweep", "figure", "report"]
+COMMANDS = [
+    "demo", "tasks", "train", "evaluate", "ablate", "patch", "circuit", "overlap", "study", "sweep", "figure",
+    "report",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])

@@ -14,7 +14,7 @@ TRAIN = ["train", "tiny.toml", "--name", "new"]
 STUDY = ["study", "copy+shift", "--preset", "tiny.toml", "--name", "new"]
 HEADS = "the model has layers 0 to 1 of heads 0 to 1, so 0.0 to 1.1"
 FORM = "is not of the form 'layer.head', as in '0.3' [(]layer 0, head 3[)]"
-METRICS = "the metrics are accuracy, token_accuracy, nll"
+METRICS = "the metrics are accuracy, token_accuracy, nll, logit_difference, kl"
 TASK = "unknown task 'revrse'; did you mean 'reverse'[?] 'interp tasks' lists all [0-9]+"
 GROUP = "unknown group 'copy[+]shft'; did you mean 'copy[+]shift'[?] 'interp tasks' lists all [0-9]+"
 PRESET = "unknown preset 'smal'; did you mean 'small'[?] the presets are .*small.*; a path to a .toml file will do too"
@@ -54,6 +54,29 @@ CASES = [
     (["ablate", "tiny", "--heads", ""], f"head '' {FORM}"),
     (["ablate", "tiny", "--heads", "0.1", "0.1"], "head 0.1 is named twice; name each head once"),
     (["ablate", "tiny", "--joint"], "--joint needs the heads to ablate together; name them, as in --heads 0.3 2.1 .*"),
+    # Parts, sets and positions.
+    (["ablate", "tiny", "--mlps", "2"], "component 2.mlp does not exist: the model has layers 0 to 1"),
+    (["ablate", "tiny", "--heads", "0.1", "--layers", "0", "--joint"], "components 0.1 and 0.layer overlap; .*"),
+    (["ablate", "tiny", "--pairs", "--greedy", "most"], "--joint, --pairs and --greedy are three questions; .*"),
+    (["ablate", "tiny", "--controls", "5"], "--controls are random sets beside a joint one; add --joint and name .*"),
+    (["ablate", "tiny", "--pairs", "--heads", "0.1"], "pairs need at least 2 heads. Got 1; name more, or none .*"),
+    (["ablate", "tiny", "--greedy", "most", "--steps", "0"], "steps = 0 are not possible; allowed is 1 or more"),
+    (["ablate", "tiny", "--positions", "begin"], "positions 'begin' are unknown; allowed are all, .*"),
+    (["ablate", "tiny", "--positions", "3", "3"], "positions [(]3, 3[)] must be at least one, each named once"),
+    (["patch", "tiny", "--positions", "99"], "position 99 does not exist: the examples have 0 to [0-9]+"),
+    (["patch", "tiny", "--site", "resid_pre", "--by", "head"], "site 'resid_pre' has no heads of its own; use .*"),
+    (["patch", "tiny", "--window", "2"], "a window of 2 needs patches by position; use by='head_position'"),
+    (["patch", "tiny", "--senders", "0.1"], "--senders, --receivers and --joint say which paths are .*; add --paths"),
+    (["patch", "tiny", "--paths", "--senders", "L0"], "sender 'L0' is unknown; allowed are 'embed', heads as '0.3' .*"),
+    (["patch", "tiny", "--paths", "--senders", "4.0"], "sender 4.0 does not exist: the model has 2 layers of 2 heads"),
+    (["patch", "tiny", "--paths", "--receivers", "1.0"], "receiver '1.0' is unknown; allowed are heads' inputs as .*"),
+    (["patch", "tiny", "--paths", "--receivers", "0.5.q"], "receiver 0.5.q does not exist: the model has 2 layers .*"),
+    (["patch", "tiny", "--paths", "--senders", "1.1", "--receivers", "0.mlp"], "there is no edge from the chosen .*"),
+    (["circuit", "tiny", "--metric", "accuracy"], "metric 'accuracy' counts right answers, so it has no gradient; .*"),
+    (["circuit", "tiny", "--show", "edges", "--size", "0"], "size 0.0 is no share of the edges; allowed is more .*"),
+    (["circuit", "tiny", "--show", "edges", "--size", "0.001"], "a circuit of 0.001 of the [0-9]+ edges has none; .*"),
+    (["circuit", "tiny", "--steps", "0"], "steps = 0 points cannot be averaged; allowed is 1 or more"),
+    (["circuit", "tiny", "--sizes", "0.5", "0.1"], "sizes [(]0.5, 0.1[)] make no curve; give two or more shares .*"),
     # Tasks put together, and their parameters.
     (["tasks", "shift(alphabet=1)"], "alphabet 1 is not possible for 'shift'; allowed are 2 to 26"),
     (["tasks", "shift(size=3)"], "task 'shift' has no parameter 'size'; it has marking, alphabet, case"),
@@ -78,10 +101,12 @@ CASES = [
     (["evaluate", "tiny", "--n", "-4"], "n = -4 examples cannot be scored; allowed is 1 or more"),
     (["ablate", "tiny", "--length", "0"], ZERO),
     (["ablate", "tiny", "--length", "5000"], BEYOND),
-    (["ablate", "tiny", "--n", "0"], "n = 0 examples cannot be ablated; allowed is 1 or more"),
-    (["ablate", "tiny", "--n", "1"], "the mean over one example is the example itself; use n >= 2, or kind 'zero'"),
+    (["ablate", "tiny", "--n", "0"], "n = 0 examples cannot be measured; allowed is 1 or more"),
+    (["ablate", "tiny", "--n", "1"], "kind 'mean' of one example would put the .* itself in place; use n >= 2, or .*"),
+    (["patch", "tiny", "--n", "0"], "n = 0 examples cannot be measured; allowed is 1 or more"),
+    (["circuit", "tiny", "--n", "0"], "n = 0 examples cannot be measured; allowed is 1 or more"),
     (["overlap", "tiny", "--length", "0"], ZERO),
-    (["overlap", "tiny", "--n", "-1"], "n = -1 examples cannot be ablated; allowed is 1 or more"),
+    (["overlap", "tiny", "--n", "-1"], "n = -1 examples cannot be measured; allowed is 1 or more"),
     ([*TRAIN, "--main-length", "0"], ZERO),
     ([*TRAIN, "--auxiliary-length", "5000"], BEYOND.replace("shift", "copy")),
     ([*STUDY, "--main-length", "5000"], BEYOND),
@@ -124,7 +149,9 @@ def test_bad_input(here: Path, refused: Refused, arguments: list[str], text: str
     refused(arguments, text)
 
 
-@pytest.mark.parametrize("command", [["tasks"], ["tasks", "copy"], ["evaluate"], ["ablate"], ["overlap"]])
+@pytest.mark.parametrize(
+    "command", [["tasks"], ["tasks", "copy"], ["evaluate"], ["ablate"], ["patch"], ["circuit"], ["overlap"]]
+)
 @pytest.mark.parametrize(
     ("out", "text"),
     [
@@ -152,7 +179,7 @@ def test_no_folder_is_made_for_output_that_never_comes(here: Path, refused: Refu
 
 def test_no_run_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
     monkeypatch.chdir(tmp_path)
-    for command in ("evaluate", "ablate", "overlap"):
+    for command in ("evaluate", "ablate", "patch", "circuit", "overlap"):
         refused([command], "there is no run under 'runs'; 'interp demo' or 'interp train' makes one")
         refused([command, "tiny"], "unknown run 'tiny'; 'runs' has no run at all; 'interp demo' makes one")
 
@@ -217,7 +244,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("command", ["evaluate", "ablate", "overlap"])
+@pytest.mark.parametrize("command", ["evaluate", "ablate", "patch", "circuit", "overlap"])
 @pytest.mark.parametrize(("damage", "text"), BROKEN.values(), ids=BROKEN)
 def test_broken_runs(
     made: Path,

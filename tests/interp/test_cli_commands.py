@@ -2,16 +2,20 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from torch import Tensor
 
 import analyses.study
 import interp.studies  # noqa: F401 - before the fixture replaces Study, so that its annotations mean the real one.
 from analyses import HeadOverlap
+from analyses.interventions import Intervention
 from interp.cli import run
 from tasks import list_tasks
 from tests.interp.conftest import PRESET
@@ -21,13 +25,50 @@ from training import Preset, Progress, TrainConfig, list_runs, load_preset, load
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 EVALUATE = ["evaluate", "tiny", "--lengths", "2", "3", "--n", "8"]
+PATCH = ["patch", "tiny", "--length", "3", "--n", "8"]
+CIRCUIT = ["circuit", "tiny", "--length", "3", "--n", "8"]
 ABLATE = ["ablate", "tiny", "--length", "3", "--n", "8"]
 OVERLAP = ["overlap", "tiny", "--length", "3", "--n", "8", "--permutations", "20", "--bootstraps", "20"]
 TABLES = {
     "tasks": (["tasks"], ["task", "example"]),
     "examples": (["tasks", "shift", "--length", "4"], ["prompt", "answer"]),
     "evaluate": (EVALUATE, ["task", "length", "n", "accuracy", "stderr", "token_accuracy", "nll", "weights"]),
-    "ablate": (ABLATE, ["task", "length", "kind", "metric", "layer", "head", "heads", "clean", "ablated", "effect"]),
+    "ablate": (ABLATE, ["task", "length", "kind", "positions", "metric", "layer", "head", "heads", "clean", "ablated"]),
+    "mlps": (
+        [*ABLATE, "--mlps", "--layers"],
+        ["task", "length", "kind", "positions", "metric", "layer", "head", "heads"],
+    ),
+    "pairs": ([*ABLATE, "--pairs"], ["task", "length", "kind", "positions", "metric", "first", "second"]),
+    "controls": (
+        [*ABLATE, "--heads", "0.1", "1.0", "--joint", "--controls", "9"],
+        [
+            "task",
+            "length",
+            "kind",
+            "positions",
+            "metric",
+            "heads",
+            "clean",
+            "ablated",
+            "effect",
+            "stderr",
+            "n",
+            "controls",
+        ],
+    ),
+    "greedy": ([*ABLATE, "--greedy", "least", "--steps", "2"], ["step", "added", "chosen_effect", "task", "length"]),
+    "patch": (PATCH, ["task", "length", "direction", "metric", "site", "layer", "head", "position", "window", "clean"]),
+    "paths": (
+        [*PATCH, "--paths"],
+        ["task", "length", "direction", "metric", "sender", "receiver", "clean", "corrupted"],
+    ),
+    "circuit": (
+        CIRCUIT,
+        ["task", "length", "metric", "choose", "size", "edges", "value", "faithfulness", "low", "high"],
+    ),
+    "circuit edges": ([*CIRCUIT, "--show", "edges", "--size", "0.5"], ["sender", "receiver", "task", "length"]),
+    "circuit tests": ([*CIRCUIT, "--show", "tests", "--size", "0.5"], ["task", "length", "metric", "test", "edges"]),
+    "minimality": ([*CIRCUIT, "--show", "minimality", "--size", "0.1"], ["task", "length", "metric", "edge", "value"]),
     "overlap": (OVERLAP, ["first", "second", "length", "kind", "metric", "measure", "k", "estimate", "low", "high"]),
 }
 
@@ -64,12 +105,17 @@ def test_out_writes_the_same_table_by_its_ending(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert f"written: {path}\n" in shown.err
-    table = pd.read_csv(path, dtype={"heads": str}) if ending == "csv" else pd.read_parquet(path)
+    table = (
+        pd.read_csv(path, dtype=dict.fromkeys(("heads", "first", "second", "added"), str))
+        if ending == "csv"
+        else pd.read_parquet(path)
+    )
     expected = rows(arguments, capsys)
     assert list(table) == list(expected)
     for column in columns:
         if pd.api.types.is_numeric_dtype(table[column]):
-            assert table[column].tolist() == pytest.approx(expected[column].tolist(), abs=1e-9, nan_ok=True)
+            found, wanted = (pd.to_numeric(one[column]).to_numpy(float, na_value=nan) for one in (table, expected))
+            assert found.tolist() == pytest.approx(wanted.tolist(), abs=1e-9, nan_ok=True)
         else:
             assert table[column].astype(str).tolist() == expected[column].astype(str).tolist()
     assert [path.name for path in path.parent.iterdir()] == [path.name]
@@ -225,6 +271,58 @@ def test_ablate_named_heads_singly_and_jointly(here: Path, capsys: pytest.Captur
     whole = rows([*ABLATE, "--metric", "nll", "--kind", "zero"], capsys)
     same = whole[(whole["task"] == "shift") & whole["heads"].isin(["0.1", "1.0"])]
     assert same["effect"].tolist() == pytest.approx(singly["effect"].tolist(), abs=1e-5)
+
+
+def test_a_result_is_kept_and_read_again(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["ablate", "tiny", "--length", "3", "--n", "11", "--task", "shift", "--metric", "nll", "--kind", "resample"]
+    first = rows(asked, capsys)
+    monkeypatch.setattr("analyses.ablation.intervene", None)  # what would be called to measure anything
+    pd.testing.assert_frame_equal(rows(asked, capsys), first)
+    with pytest.raises(TypeError):
+        run([*asked, "--seed", "1"])
+
+
+def test_an_interrupted_command_goes_on(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from analyses.interventions.stacked import Stacked
+
+    shutil.copytree(here / "runs", tmp_path / "runs")
+    asked = ["ablate", "tiny", "--length", "3", "--n", "13", "--metric", "nll", "--task", "copy"]
+    whole = rows(asked, capsys)
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "runs/tiny/results").glob("HeadAblation-copy*"):
+        path.unlink()
+    stacks, real = [], Stacked.logits
+
+    def counted(self: Stacked, stack: Sequence[Intervention]) -> Tensor:
+        if len(stacks) == 1:
+            raise KeyboardInterrupt
+        stacks.append(len(stack))
+        return real(self, stack)
+
+    monkeypatch.setattr(Stacked, "logits", counted)
+    assert run([*asked, "--json"]) == 130
+    assert [path.suffix for path in (tmp_path / "runs/tiny/results").glob("HeadAblation-copy*")] == [".journal"]
+    stacks[:] = [0, 0]  # from now on all may run
+    pd.testing.assert_frame_equal(rows(asked, capsys), whole)
+    assert sum(stacks) == 2  # the heads of one layer were measured before, those of the other now
+    assert [path.suffix for path in (tmp_path / "runs/tiny/results").glob("HeadAblation-copy*")] == [".parquet"]
+
+
+def test_patch_shows_the_strongest_and_writes_all(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = [*PATCH, "--task", "shift", "--by", "head_position", "--metric", "nll"]
+    table = rows(asked, capsys)
+    assert len(table) == 4 * 8  # heads times tokens that are read: [shift], 3 letters, =, 3 letters
+    capsys.readouterr()
+    assert run([*asked, "--top", "3"]) == 0
+    shown = capsys.readouterr()
+    assert "3 of 32 rows; --json or --out gives all of them" in shown.err
+    strongest = table.loc[table["effect"].abs().idxmax()]
+    first = next(line for line in shown.out.splitlines() if line.startswith("│ shift"))
+    assert first.split("│")[3:6] == [f" {int(strongest[name]):>{len(name)}} " for name in ("layer", "head", "position")]
 
 
 def test_overlap_has_a_row_for_each_measure_and_null(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

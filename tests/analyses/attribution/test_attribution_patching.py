@@ -8,13 +8,21 @@ from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
 from analyses.attribution import AttributionPatching, EdgeAttribution
-from analyses.attribution.nodes import NODE_COLUMNS
+from analyses.attribution.attribution_patching import COLUMNS
+from analyses.examples import Examples, Running
 from analyses.heads import all_heads
 from analyses.metrics import Reading, get_metric
 from tasks import Batch, Pair, get_task
+from tests.analyses.attribution.models import (
+    DIRECTIONS,
+    SETTINGS,
+    TASK,
+    examples_for,
+    hand_examples,
+    model_of,
+    pair_for,
+)
 from tests.analyses.models import hand_model, random_model, seeded
-from tests.analyses.test_attribution_differences import DIRECTIONS, SETTINGS, TASK, model_of, pair_for
-from tests.analyses.test_attribution_edges import pair_of
 from training import HookedTransformer
 
 SITES = ("q", "k", "v", "z", "resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
@@ -42,24 +50,24 @@ BY_HEAD = {
 @pytest.mark.parametrize("site", SITES)
 def test_hand_worked_scores_by_layer(site: Any, direction: Any) -> None:
     analysis = AttributionPatching(site=site, by="layer", direction=direction)
-    scores = analysis.scores(hand_model(), pair_of("aa", "ab"))
+    scores = analysis.scores(hand_model(), hand_examples("aa", "ab"))
     torch.testing.assert_close(scores, torch.tensor([BY_LAYER[site]]).double(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("site", BY_HEAD)
 def test_hand_worked_scores_by_head(site: Any) -> None:
-    scores = AttributionPatching(site=site).scores(hand_model(), pair_of("aa", "ab"))
+    scores = AttributionPatching(site=site).scores(hand_model(), hand_examples("aa", "ab"))
     torch.testing.assert_close(scores, torch.tensor([BY_HEAD[site]]).double(), rtol=1e-4, atol=1e-4)
 
 
 def test_hand_worked_scores_by_position() -> None:
     # aa less bb: 4 at both positions wherever token is read. By z of 0.0: 4 * 2 * 1/2 at p0 and 4 * 2 * 3/2 at p1; of
     # 0.1 the same times -1/2. Layer 1 is read at p1 only: z of 1.0 is 4 and written -1 times, that of 1.1 twice.
-    scores = AttributionPatching(site="z", by="head_position").scores(hand_model(), pair_of("aa", "bb"))
+    scores = AttributionPatching(site="z", by="head_position").scores(hand_model(), hand_examples("aa", "bb"))
     wanted = torch.tensor([[[[4, 12], [-2, -6]], [[0, -4], [0, 8]]]]).double()
     torch.testing.assert_close(scores, wanted, rtol=1e-4, atol=1e-4)
     # By v of 0.0: 4 * 5/2 at p0, 4 * 3/2 at p1. Middle 4 into 1.0.v -2, and logit 4 into 1.1.v 4, at either.
-    scores = AttributionPatching(site="v", by="layer_position").scores(hand_model(), pair_of("aa", "bb"))
+    scores = AttributionPatching(site="v", by="layer_position").scores(hand_model(), hand_examples("aa", "bb"))
     torch.testing.assert_close(scores, torch.tensor([[[5, 3], [2, 2]]]).double(), rtol=1e-4, atol=1e-4)
 
 
@@ -107,7 +115,7 @@ def test_equals_gradients_read_by_hooks(name: str, site: Any, direction: Any) ->
         if "head" in by and site not in "qkvz":
             continue
         analysis = AttributionPatching(site=site, by=by, direction=direction, metric="nll")  # pyright: ignore[reportArgumentType]
-        scores = analysis.scores(model, pair, task_head=task_head)
+        scores = analysis.scores(model, Examples.of_pair(pair, task_head=task_head))
         torch.testing.assert_close(scores, value, rtol=1e-9, atol=1e-9)
 
 
@@ -117,46 +125,41 @@ def test_equals_hooks_where_answers_differ_in_length(task_name: str) -> None:
     model, pair = model_of("rotary", task), pair_for(task, n=4, length=4)
     for site in ("q", "k", "mlp_out"):
         wanted = by_hooks(model, pair, site, "denoise", "logit_difference", 0)
-        scores = AttributionPatching(site=site, by="layer_position", direction="denoise").scores(model, pair)
+        scores = AttributionPatching(site=site, by="layer_position", direction="denoise").scores(
+            model, Examples.of_pair(pair)
+        )
         torch.testing.assert_close(scores, wanted.sum(dim=3), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_a_senders_score_is_the_sum_of_its_edges(direction: Any) -> None:
     model, pair = model_of("grouped queries, qkv biases"), pair_for()
-    edges = EdgeAttribution(direction=direction).scores(model, pair).sum(dim=2)  # embed, 0.0, 0.1, 0.mlp, 1.0, ...
-    heads = AttributionPatching(direction=direction).scores(model, pair)
+    edges = (
+        EdgeAttribution(direction=direction).scores(model, Examples.of_pair(pair)).sum(dim=2)
+    )  # embed, 0.0, 0.1, 0.mlp, 1.0, ...
+    heads = AttributionPatching(direction=direction).scores(model, Examples.of_pair(pair))
     torch.testing.assert_close(heads, edges[:, 1:].unflatten(1, (2, 3))[:, :, :2], rtol=1e-9, atol=1e-9)
-    mlps = AttributionPatching(site="mlp_out", by="layer", direction=direction).scores(model, pair)
+    mlps = AttributionPatching(site="mlp_out", by="layer", direction=direction).scores(model, Examples.of_pair(pair))
     torch.testing.assert_close(mlps, edges[:, 1:].unflatten(1, (2, 3))[:, :, 2], rtol=1e-9, atol=1e-9)
-    stream = AttributionPatching(site="resid_pre", by="layer", direction=direction).scores(model, pair)
-    torch.testing.assert_close(stream[:, 0], edges[:, 0], rtol=1e-9, atol=1e-9)
-
-
-def test_scores_do_not_depend_on_the_token_budget() -> None:
-    model, pair = random_model(TASK.vocabulary, initializer_range=0.2), pair_for(n=7)
-    seen: list[tuple[int, int]] = []
-    wanted = AttributionPatching(by="head_position").scores(model, pair)
-    scores = AttributionPatching(by="head_position").scores(
-        model, pair, token_budget=3 * pair.clean.inputs.shape[1], on_done=lambda *done: seen.append(done)
+    stream = AttributionPatching(site="resid_pre", by="layer", direction=direction).scores(
+        model, Examples.of_pair(pair)
     )
-    torch.testing.assert_close(scores, wanted, rtol=1e-5, atol=1e-6)
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    torch.testing.assert_close(stream[:, 0], edges[:, 0], rtol=1e-9, atol=1e-9)
 
 
 def test_a_metric_of_ones_own_reads_the_clean_answers() -> None:
     def right(logits: Tensor, batch: Batch) -> Tensor:
         return logits.log_softmax(dim=-1).gather(-1, batch.targets[:, None]).view(len(batch), -1).mean(dim=1)
 
-    model, pair = random_model(TASK.vocabulary), pair_for()
+    model, examples = random_model(TASK.vocabulary), examples_for()
     for direction in DIRECTIONS:
         one, other = (AttributionPatching(metric=metric, direction=direction) for metric in (right, "nll"))
-        torch.testing.assert_close(one.scores(model, pair), other.scores(model, pair), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one.scores(model, examples), other.scores(model, examples), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_model_is_left_as_it_was(interrupted: bool) -> None:
-    model, pair = random_model(TASK.vocabulary), pair_for()
+    model, examples = random_model(TASK.vocabulary), examples_for()
     before = {name: value.clone() for name, value in model.state_dict().items()}
 
     def stop(done: int, total: int) -> None:
@@ -164,7 +167,7 @@ def test_model_is_left_as_it_was(interrupted: bool) -> None:
             raise RuntimeError("stop")
 
     try:
-        AttributionPatching(site="k").scores(model, pair, token_budget=1, on_done=stop)
+        AttributionPatching(site="k").scores(model, examples, running=Running(token_budget=1, on_done=stop))
     except RuntimeError:
         assert interrupted
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -178,7 +181,7 @@ def test_table(by: Any) -> None:
     analysis = AttributionPatching(by=by, direction="denoise", metric="nll")
     one, other = (analysis(model, TASK, length=3, n=6, generator=seeded(5)) for _ in range(2))
     assert one.equals(other)
-    assert list(one.columns) == NODE_COLUMNS
+    assert list(one.columns) == COLUMNS
     about = one[["task", "length", "method", "direction", "metric", "site", "n"]].drop_duplicates()
     assert about.to_numpy().tolist() == [["copy", 3, "AtP", "denoise", "nll", "z", 6]]
     assert one["head"].notna().all() if "head" in by else one["head"].isna().all()
@@ -186,7 +189,7 @@ def test_table(by: Any) -> None:
     assert (one.dtypes[["layer", "head", "position"]] == "Int64").all()
     generator = seeded(5)
     batch = TASK.sample(6, length=3, generator=generator, stream="test")
-    scores = analysis.scores(model, TASK.counterfactual(batch, generator=generator))
+    scores = analysis.scores(model, Examples.of_pair(TASK.counterfactual(batch, generator=generator)))
     assert one["score"].to_numpy() == pytest.approx(scores.mean(dim=0).flatten().numpy())
     assert one["stderr"].to_numpy() == pytest.approx(scores.std(dim=0).flatten().numpy() / 6**0.5)
     if by == "head":

@@ -1,6 +1,7 @@
 """What attribution refuses, by its text."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,12 +9,11 @@ import torch
 from torch import Tensor
 
 from analyses.attribution import AttributionPatching, DirectLogitAttribution, EdgeAttribution
-from tasks import Batch, InvalidValueError, Pair, UnknownNameError, get_task
+from analyses.examples import Examples
+from tasks import Batch, InvalidValueError, UnknownNameError
+from tests.analyses.attribution.models import TASK, hand_examples
 from tests.analyses.models import hand_batch, hand_model, random_model, seeded
-from tests.analyses.test_attribution_edges import pair_of
 from training import HookedTransformer
-
-TASK = get_task("copy", alphabet=4, case="lower")
 
 ANALYSES = (EdgeAttribution(), AttributionPatching(), DirectLogitAttribution())
 
@@ -39,7 +39,7 @@ METRICS = "the metrics are accuracy, token_accuracy, nll, logit_difference, kl"
         (EdgeAttribution, {"method": "EAP-IG"},
          "unknown method 'EAP-IG'; did you mean 'EAP'? the methods are EAP, EAP-IG-inputs, EAP-IG-activations"),
         (EdgeAttribution, {"direction": "noising"},
-         "unknown direction 'noising'; did you mean 'noise'? the directions are noise, denoise"),
+         "unknown direction 'noising'; did you mean 'noise'? the directions are denoise and noise"),
         (EdgeAttribution, {"metric": "lnll"}, f"unknown metric 'lnll'; did you mean 'nll'? {METRICS}"),
         (EdgeAttribution, {"steps": 0}, "steps = 0 points cannot be averaged; allowed is 1 or more"),
         (EdgeAttribution, {"metric": "accuracy"}, COUNTS),
@@ -47,16 +47,16 @@ METRICS = "the metrics are accuracy, token_accuracy, nll, logit_difference, kl"
         (AttributionPatching, {"site": "pattern"},
          f"unknown site 'pattern'; did you mean 'attn_out'? {SITES}"),
         (AttributionPatching, {"by": "heads"},
-         "unknown division 'heads'; did you mean 'head'? the divisions are head, layer, head_position, layer_position"),
+         "unknown unit 'heads'; did you mean 'head'? the units are layer, layer_position, head, head_position"),
         (AttributionPatching, {"direction": "denoising"},
-         "unknown direction 'denoising'; did you mean 'denoise'? the directions are noise, denoise"),
+         "unknown direction 'denoising'; did you mean 'denoise'? the directions are denoise and noise"),
         (AttributionPatching, {"site": "mlp_out"},
          NO_HEADS),
         (AttributionPatching, {"metric": "accuracy"}, COUNTS),
         (AttributionPatching, {"metric": "kl"}, AT_MINIMUM),
         (DirectLogitAttribution, {"metric": "nll"},
          "unknown metric 'nll'; the metrics are logit_difference, logit"),
-        (DirectLogitAttribution, {"by": "head"}, "unknown division 'head'; the divisions are component, layer"),
+        (DirectLogitAttribution, {"by": "head"}, "unknown unit 'head'; the units are component, layer"),
     ],
 )  # fmt: skip
 def test_refused_when_made(unchecked: None, kind: Callable[..., object], settings: dict[str, Any], text: str) -> None:
@@ -67,7 +67,7 @@ def test_refused_when_made(unchecked: None, kind: Callable[..., object], setting
 
 @pytest.mark.parametrize("method", ["EAP-IG-inputs", "EAP-IG-activations"])
 def test_kl_is_allowed_where_its_gradient_is_not_zero(method: Any) -> None:
-    scores = EdgeAttribution(metric="kl", method=method).scores(hand_model(), pair_of("aa", "ab"))
+    scores = EdgeAttribution(metric="kl", method=method).scores(hand_model(), hand_examples("aa", "ab"))
     assert scores[0, 0].abs().max() > 1e-3
 
 
@@ -84,35 +84,33 @@ def poisoned(weight: Callable[[HookedTransformer], Tensor]) -> HookedTransformer
     return model
 
 
-def two_lengths() -> Pair:
-    scored = torch.tensor([[False, True, False], [False, False, True]])
-    clean, other = torch.tensor([[0, 2, 2], [0, 1, 2]]), torch.tensor([[0, 1, 2], [0, 1, 1]])
-    return Pair(Batch(clean, scored), Batch(other, scored))
-
-
-NOTHING = Pair(*[Batch(torch.zeros(0, 3, dtype=torch.int64), torch.zeros(0, 3, dtype=torch.bool))] * 2)
+NO_COUNTERFACTUALS = (
+    "attribution compares each example with its counterfactual, and there are none here; give "
+    "Examples.of_pair(task.counterfactual(batch, generator=...)), or use DirectLogitAttribution with 'logit'"
+)
 INFINITE = "the model's activations or logits are not finite, so nothing can be attributed; check its weights"
 
 
 @pytest.mark.parametrize("analysis", ANALYSES, ids=lambda analysis: type(analysis).__name__)
 @pytest.mark.parametrize(
-    ("model", "pair", "settings", "text"),
+    ("model", "examples", "text"),
     [
-        (hooked_model(), pair_of("aa", "ab"), {},
+        (hooked_model(), hand_examples("aa", "ab"),
          "the model has hooks attached; remove them with model.reset_hooks() before an attribution"),
-        (hand_model(), NOTHING, {}, "a batch of 0 examples cannot be attributed; use n >= 1"),
-        (hand_model(), two_lengths(), {},
-         "the prompts have different lengths, so their positions do not align; use one length"),
-        (hand_model(), pair_of("aa", "ab"), {"task_head": 1},
+        (hand_model(), replace(hand_examples("aa", "ab"), task_head=1),
          "task_head 1 does not exist: the model has task heads 0 to 0"),
-        (hand_model(), pair_of("aa", "ab"), {"token_budget": 0}, "token_budget = 0 tokens; allowed is 1 or more"),
-        (poisoned(lambda model: model.W_U[:, 0]), pair_of("aa", "ab"), {}, INFINITE),
+        (hand_model(), replace(hand_examples("aa", "ab"), task_head=-1),
+         "task_head -1 does not exist: the model has task heads 0 to 0"),
+        (hand_model(), Examples(hand_batch()), NO_COUNTERFACTUALS),
+        (hand_model(), Examples(hand_batch(), hand_batch()),
+         "example 0 has the same answer in both batches; it must differ somewhere"),
+        (poisoned(lambda model: model.W_U[:, 0]), hand_examples("aa", "ab"), INFINITE),
     ],
-    ids=["hooked", "none", "two lengths", "task head", "budget", "infinite logit"],
+    ids=["hooked", "task head", "negative task head", "no counterfactuals", "same answers", "infinite logit"],
 )  # fmt: skip
-def test_refused(analysis: Any, model: HookedTransformer, pair: Pair, settings: dict[str, Any], text: str) -> None:
+def test_refused(analysis: Any, model: HookedTransformer, examples: Examples, text: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
-        analysis.scores(model, pair, **settings)
+        analysis.scores(model, examples)
     assert str(caught.value) == text
 
 
@@ -120,7 +118,7 @@ def test_refused(analysis: Any, model: HookedTransformer, pair: Pair, settings: 
 def test_a_counterfactual_run_that_is_not_finite_is_refused(analysis: Any) -> None:
     model = poisoned(lambda model: model.embed.W_E[1])  # token b, which the clean run does not read
     with pytest.raises(InvalidValueError) as caught:
-        analysis.scores(model, pair_of("aa", "ab"))
+        analysis.scores(model, hand_examples("aa", "ab"))
     assert str(caught.value) == INFINITE
 
 
@@ -130,7 +128,7 @@ def test_a_metric_without_a_gradient_is_refused(kind: Any) -> None:
         return (logits.argmax(dim=-1) == batch.targets).double()
 
     with pytest.raises(InvalidValueError) as caught:
-        kind(metric=hits).scores(hand_model(), pair_of("aa", "ab"))
+        kind(metric=hits).scores(hand_model(), hand_examples("aa", "ab"))
     assert str(caught.value) == (
         "metric 'hits' has no gradient with respect to the logits; compute it from them in torch, without argmax, "
         "comparisons or detach"
@@ -141,13 +139,16 @@ def test_a_metric_without_a_gradient_is_refused(kind: Any) -> None:
 def test_no_examples_are_refused(analysis: Any) -> None:
     with pytest.raises(InvalidValueError) as caught:
         analysis(random_model(TASK.vocabulary), TASK, length=3, n=0, generator=seeded())
-    assert str(caught.value) == "n = 0 examples cannot be attributed; allowed is 1 or more"
+    assert str(caught.value) == "n = 0 examples cannot be measured; allowed is 1 or more"
 
 
-def test_a_logit_difference_without_counterfactuals_is_refused() -> None:
+@pytest.mark.parametrize("analysis", [EdgeAttribution(metric="nll"), AttributionPatching(metric="nll")])
+def test_metrics_that_need_no_counterfactual_do_not_make_it_needless(analysis: Any) -> None:
     with pytest.raises(InvalidValueError) as caught:
-        DirectLogitAttribution().scores(hand_model(), hand_batch())
-    assert str(caught.value) == (
-        "metric 'logit_difference' compares with a counterfactual, and there is none here; give the pair that "
-        "task.counterfactual(batch, generator=...) makes, or use metric 'logit'"
-    )
+        analysis.scores(hand_model(), Examples(hand_batch()))
+    assert str(caught.value) == NO_COUNTERFACTUALS
+
+
+@pytest.mark.parametrize("analysis", [EdgeAttribution(metric="nll"), AttributionPatching(metric="nll")])
+def test_equal_answers_are_allowed_where_they_are_not_compared(analysis: Any) -> None:
+    assert not analysis.scores(hand_model(), Examples(hand_batch(), hand_batch())).any()

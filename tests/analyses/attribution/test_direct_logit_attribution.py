@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from analyses.attribution import DirectLogitAttribution
-from analyses.attribution.direct import DIRECT_COLUMNS
+from analyses.attribution.direct_logit_attribution import COLUMNS
+from analyses.examples import Examples, Running
 from analyses.metrics import Reading, get_metric
 from tasks import Pair, get_task
+from tests.analyses.attribution.models import SETTINGS, TASK, examples_for, hand_examples, model_of, pair_for
 from tests.analyses.models import hand_batch, hand_model, random_model, seeded
-from tests.analyses.test_attribution_differences import SETTINGS, TASK, model_of, pair_for
-from tests.analyses.test_attribution_edges import pair_of
 from training import HookedTransformer
 
 # `hand_model` on aa: at the last position the logit of [EOS] is MLP 0's 4, less 1.0's 4, plus 1.1's 8; b's logit is 0.
@@ -22,18 +22,18 @@ HAND = {"embed": 0, "0.0": 0, "0.1": 0, "0.mlp": 4, "1.0": -4, "1.1": 8, "1.mlp"
 def test_hand_worked_shares() -> None:
     for metric in ("logit_difference", "logit"):
         analysis = DirectLogitAttribution(metric=metric)
-        scores = analysis.scores(hand_model(), pair_of("aa", "ab"))
+        scores = analysis.scores(hand_model(), hand_examples("aa", "ab"))
         found = dict(zip(analysis.components(hand_model().config), scores[0].tolist(), strict=True))
         assert found == pytest.approx(HAND, abs=1e-4)
     analysis = DirectLogitAttribution(by="layer")
     assert analysis.components(hand_model().config) == ["embed", "0.attn", "0.mlp", "1.attn", "1.mlp"]
-    scores = analysis.scores(hand_model(), pair_of("aa", "ab"))
+    scores = analysis.scores(hand_model(), hand_examples("aa", "ab"))
     torch.testing.assert_close(scores, torch.tensor([[0, 0, 4, 4, 0]]).double(), rtol=1e-4, atol=1e-4)
 
 
 def test_hand_worked_shares_of_a_batch_without_counterfactuals() -> None:
     # aa and ab: MLP 0 writes 4 and 2 at the last position, 1.0 -4 and -3, 1.1 8 and 6.
-    scores = DirectLogitAttribution(metric="logit").scores(hand_model(), hand_batch())
+    scores = DirectLogitAttribution(metric="logit").scores(hand_model(), Examples(hand_batch()))
     wanted = torch.tensor([[0, 0, 0, 4, -4, 8, 0], [0, 0, 0, 2, -3, 6, 0]]).double()
     torch.testing.assert_close(scores, wanted, rtol=1e-4, atol=1e-4)
 
@@ -83,7 +83,7 @@ def test_equals_a_plain_computation_and_sums_to_the_metric(name: str, metric: An
     model, pair = model_of(name), pair_for()
     task_head = model.config.task_heads - 1
     analysis = DirectLogitAttribution(metric=metric, by=by)
-    scores = analysis.scores(model, pair, task_head=task_head)
+    scores = analysis.scores(model, Examples.of_pair(pair, task_head=task_head))
     torch.testing.assert_close(scores, plainly(model, pair, analysis, task_head), rtol=1e-9, atol=1e-9)
     logits = model.scored_logits(pair.clean.inputs, pair.clean.predicting, task=task_head)
     reading = Reading(pair.clean, pair.counterfactual)
@@ -96,7 +96,7 @@ def test_equals_a_plain_computation_and_sums_to_the_metric(name: str, metric: An
 def test_equals_a_plain_computation_where_answers_differ_in_length(task_name: str) -> None:
     task = get_task(task_name, **({"rows": 3, "columns": 3} if task_name == "shortest_path" else {}))
     model, pair = model_of("rotary", task), pair_for(task, n=4, length=4)
-    scores = DirectLogitAttribution().scores(model, pair, token_budget=2 * pair.clean.inputs.shape[1])
+    scores = DirectLogitAttribution().scores(model, Examples.of_pair(pair), running=Running(token_budget=1))
     torch.testing.assert_close(scores, plainly(model, pair, DirectLogitAttribution(), 0), rtol=1e-9, atol=1e-9)
 
 
@@ -107,16 +107,16 @@ def test_table(metric: Any, by: Any) -> None:
     analysis = DirectLogitAttribution(metric=metric, by=by)
     one, other = (analysis(model, TASK, length=3, n=6, generator=seeded(5)) for _ in range(2))
     assert one.equals(other)
-    assert list(one.columns) == DIRECT_COLUMNS
+    assert list(one.columns) == COLUMNS
     names = one["component"].tolist()
     assert names == analysis.components(model.config)
     assert names[-2:] == (["b_O", "constant"] if by == "component" else ["2.mlp", "constant"])
     assert one[["task", "length", "metric", "n"]].drop_duplicates().to_numpy().tolist() == [["copy", 3, metric, 6]]
     generator = seeded(5)
     batch = TASK.sample(6, length=3, generator=generator, stream="test")
-    scores = analysis.scores(
-        model, batch if metric == "logit" else TASK.counterfactual(batch, generator=generator), token_budget=20
-    )
+    pair = TASK.counterfactual(batch, generator=generator)
+    examples = Examples(batch) if metric == "logit" else Examples.of_pair(pair)
+    scores = analysis.scores(model, examples, running=Running(token_budget=20))
     assert one["score"].to_numpy() == pytest.approx(scores.mean(dim=0).numpy(), abs=1e-5)
     assert one["stderr"].to_numpy() == pytest.approx(scores.std(dim=0).numpy() / 6**0.5, abs=1e-5)
 
@@ -124,7 +124,7 @@ def test_table(metric: Any, by: Any) -> None:
 def test_model_is_left_as_it_was() -> None:
     model = random_model(TASK.vocabulary)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    DirectLogitAttribution().scores(model, pair_for())
+    DirectLogitAttribution().scores(model, examples_for())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
     assert not model.is_hooked

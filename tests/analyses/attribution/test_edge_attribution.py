@@ -8,26 +8,17 @@ import torch
 from torch import Tensor
 
 from analyses.attribution import EdgeAttribution
-from analyses.attribution.edges import EDGE_COLUMNS
+from analyses.attribution.edge_attribution import COLUMNS
+from analyses.examples import Examples, Running
 from analyses.graph import Receiver, edges, receivers, senders
 from analyses.heads import Head
 from analyses.metrics import Metric
-from tasks import Batch, Pair, get_task
+from tasks import Batch
+from tests.analyses.attribution.models import DIRECTIONS, TASK, examples_for, hand_examples
 from tests.analyses.models import hand_model, random_model, seeded
 from training import HookedTransformer
 
 METHODS = ("EAP", "EAP-IG-inputs", "EAP-IG-activations")
-DIRECTIONS = ("noise", "denoise")
-TASK = get_task("copy", alphabet=4, case="lower")
-
-
-def pair_of(clean: str, other: str) -> Pair:
-    """Two prompts of `hand_model` with answers [EOS] and b: the logit difference is the logit of [EOS], less 0."""
-    sides = [["ab".index(letter) for letter in prompt] + [answer] for prompt, answer in ((clean, 2), (other, 1))]
-    scored = torch.tensor([[False] * len(clean) + [True]])
-    return Pair(*(Batch(torch.tensor([side]), scored) for side in sides))
-
-
 # `hand_model`: the metric is x = logit of [EOS] at the last position, p1. Its gradient there, where relu is active:
 #   by logit           1 at p1 at the end; into 1.1.v 2 * 1/2 = 1 at p0 and p1 (each head reads the mean of two)
 #   by middle          into 1.0.v -1/2 at p0 and p1; into 0.mlp 1 at p0 (through 1.1) and 1 + 1 at p1; so 1/2 and 3/2
@@ -47,10 +38,6 @@ AA_BB = {
 AT_BB = AA_BB | {"embed->0.0.v": -8, "embed->0.1.v": 4, "0.0->0.mlp": 0, "0.1->0.mlp": 0}
 
 
-def drawn_pair(*, n: int = 3) -> Pair:
-    return TASK.counterfactual(TASK.sample(n, length=3, generator=seeded(3)), generator=seeded(4))
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize(("other", "wanted"), [("ab", AA_AB), ("bb", AA_BB)])
@@ -59,7 +46,7 @@ def test_hand_worked_scores(method: Any, direction: Any, other: str, wanted: Map
     if (method, direction, other) == ("EAP", "denoise", "bb"):
         wanted = AT_BB
     model = hand_model()
-    scores = EdgeAttribution(method=method, direction=direction).scores(model, pair_of("aa", other))
+    scores = EdgeAttribution(method=method, direction=direction).scores(model, hand_examples("aa", other))
     assert scores.shape == (1, 7, 15)
     check_scores(scores[0], model, wanted)
 
@@ -73,7 +60,7 @@ def test_hand_worked_scores_of_metrics_of_ones_own() -> None:
         return logits[:, 2]
 
     for metric in (won, Metric.of(lost, name="lost", better=-1)):
-        scores = EdgeAttribution(metric=metric).scores(hand_model(), pair_of("aa", "ab"))
+        scores = EdgeAttribution(metric=metric).scores(hand_model(), hand_examples("aa", "ab"))
         check_scores(scores[0], hand_model(), AA_AB)
 
 
@@ -83,7 +70,7 @@ def test_hand_worked_kl() -> None:
     softmax = torch.tensor([[1.0, 0, 8], [1, 0, 5]]).softmax(dim=1)[:, 2]
     slope = float(softmax[0] - softmax[1])
     assert slope > 1e-3
-    scores = EdgeAttribution(metric="kl", direction="denoise").scores(hand_model(), pair_of("aa", "ab"))
+    scores = EdgeAttribution(metric="kl", direction="denoise").scores(hand_model(), hand_examples("aa", "ab"))
     check_scores(scores[0] / slope, hand_model(), AA_AB, atol=1e-3)
 
 
@@ -99,33 +86,9 @@ def check_scores(scores: Tensor, model: HookedTransformer, wanted: Mapping[str, 
 
 # ------------------------------------------------------------------------------------------- what holds for every call
 @pytest.mark.parametrize("method", METHODS)
-def test_scores_do_not_depend_on_the_token_budget(method: Any) -> None:
-    model = random_model(TASK.vocabulary, initializer_range=0.2)
-    pair = drawn_pair(n=7)
-    width = pair.clean.inputs.shape[1]
-    wanted = EdgeAttribution(method=method, steps=2).scores(model, pair)
-    assert wanted.dtype == torch.float64
-    for budget in (1, 3 * width, 100_000):
-        scores = EdgeAttribution(method=method, steps=2).scores(model, pair, token_budget=budget)
-        torch.testing.assert_close(scores, wanted, rtol=1e-5, atol=1e-6)
-
-
-def test_progress_counts_parts_of_the_batch() -> None:
-    seen: list[tuple[int, int]] = []
-    pair = drawn_pair(n=5)
-    EdgeAttribution().scores(
-        random_model(TASK.vocabulary),
-        pair,
-        token_budget=2 * pair.clean.inputs.shape[1],
-        on_done=lambda *done: seen.append(done),
-    )
-    assert seen == [(1, 3), (2, 3), (3, 3)]
-
-
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_model_is_left_as_it_was(method: Any, interrupted: bool) -> None:
-    model, pair = random_model(TASK.vocabulary, biases="all", temperature="log_n"), drawn_pair(n=5)
+    model, examples = random_model(TASK.vocabulary, biases="all", temperature="log_n"), examples_for(n=2)
     model.blocks[0].mlp.W_in.requires_grad = False
     model.W_U.grad = torch.ones_like(model.W_U)
     wanted = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
@@ -136,7 +99,7 @@ def test_model_is_left_as_it_was(method: Any, interrupted: bool) -> None:
             raise KeyboardInterrupt
 
     try:
-        EdgeAttribution(method=method, steps=2).scores(model, pair, token_budget=20, on_done=stop)
+        EdgeAttribution(method=method, steps=2).scores(model, examples, running=Running(token_budget=1, on_done=stop))
     except KeyboardInterrupt:
         assert interrupted
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -151,15 +114,15 @@ def test_model_is_left_as_it_was(method: Any, interrupted: bool) -> None:
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_works_where_gradients_are_off(mode: Callable[[], Any]) -> None:
     model = random_model(TASK.vocabulary)
-    wanted = EdgeAttribution().scores(model, drawn_pair())
+    wanted = EdgeAttribution().scores(model, examples_for())
     with mode():
-        assert torch.equal(EdgeAttribution().scores(model, drawn_pair()), wanted)
+        assert torch.equal(EdgeAttribution().scores(model, examples_for()), wanted)
 
 
 def test_frozen_models_have_scores_too() -> None:
     model, frozen = random_model(TASK.vocabulary), random_model(TASK.vocabulary).requires_grad_(False)
-    wanted = EdgeAttribution().scores(model, drawn_pair())
-    torch.testing.assert_close(EdgeAttribution().scores(frozen, drawn_pair()), wanted, rtol=1e-5, atol=1e-6)
+    wanted = EdgeAttribution().scores(model, examples_for())
+    torch.testing.assert_close(EdgeAttribution().scores(frozen, examples_for()), wanted, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -169,13 +132,13 @@ def test_table_has_a_row_for_every_edge_and_repeats_itself(method: Any) -> None:
     one, other = (analysis(model, TASK, length=3, n=6, generator=seeded(5)) for _ in range(2))
     assert one.equals(other)
     assert not one.equals(analysis(model, TASK, length=3, n=6, generator=seeded(6)))
-    assert list(one.columns) == EDGE_COLUMNS
+    assert list(one.columns) == COLUMNS
     assert [f"{row.sender}->{row.receiver}" for row in one.itertuples()] == [str(edge) for edge in edges(model.config)]
     about = one[["task", "length", "method", "direction", "metric", "n"]].drop_duplicates()
     assert about.to_numpy().tolist() == [["copy", 3, method, "denoise", "nll", 6]]
     generator = seeded(5)
     batch = TASK.sample(6, length=3, generator=generator, stream="test")
-    scores = analysis.scores(model, TASK.counterfactual(batch, generator=generator))
+    scores = analysis.scores(model, Examples.of_pair(TASK.counterfactual(batch, generator=generator)))
     row, column = senders(model.config).index(Head(0, 1)), receivers(model.config).index(Receiver(2, "k", 1))
     each = scores[:, row, column].numpy()
     found = one[(one["sender"] == "0.1") & (one["receiver"] == "2.1.k")].iloc[0]

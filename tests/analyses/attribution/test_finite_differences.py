@@ -9,40 +9,12 @@ import torch
 from torch import Tensor
 
 from analyses.attribution import EdgeAttribution
-from analyses.graph import EMBED, edge_mask, edges, receivers, senders
+from analyses.examples import Examples
+from analyses.graph import EMBED, Sender, edge_mask, edges, receivers, senders
 from analyses.heads import Head
 from tasks import Batch, Pair, get_task
-from tests.analyses.models import random_model, seeded
+from tests.analyses.attribution.models import DIRECTIONS, SETTINGS, model_of, of_edges, pair_for
 from training import HookedTransformer
-
-DIRECTIONS = ("noise", "denoise")
-TASK = get_task("copy", alphabet=4, case="lower")
-
-SETTINGS: dict[str, dict[str, object]] = {
-    "rotary": {},
-    "none, LN, gelu": {"positions": "none", "norm": "LN", "activation": "gelu"},
-    "learned, plain MLP, all biases": {
-        "positions": "learned", "n_ctx": 40, "mlp": "plain", "biases": "all", "activation": "gelu",
-    },
-    "LN, plain MLP, all biases, rotary": {"mlp": "plain", "biases": "all", "norm": "LN"},
-    "grouped queries, qkv biases": {"n_key_value_heads": 1, "biases": "qkv"},
-    "log_n, tied, no positions": {"temperature": "log_n", "unembedding": "tied", "positions": "none"},
-    "log_n, rotary, grouped": {"temperature": "log_n", "n_key_value_heads": 1},
-    "three task heads": {"task_heads": 3},
-    "one layer": {"n_layers": 1},
-}  # fmt: skip
-
-
-def model_of(name: str, task: Any = TASK) -> HookedTransformer:
-    """A small model in float64 whose every parameter matters, norms' weights and temperatures included."""
-    shape = {"n_layers": 2, "n_heads": 2, "d_model": 8, "d_mlp": 12, "initializer_range": 0.5}
-    model = random_model(task.vocabulary, **{**shape, **SETTINGS[name]}).double()
-    with torch.no_grad():
-        for parameter_name, parameter in model.named_parameters():
-            if ".W_" not in parameter_name:
-                parameter.add_(torch.randn(parameter.shape, generator=seeded(2)) * 0.3)
-    return model
-
 
 NOTHING: Mapping[str, Tensor] = {}
 
@@ -145,10 +117,6 @@ def repeated(pair: Pair, times: int) -> Pair:
     return Pair(*sides)
 
 
-def pair_for(task: Any = TASK, *, n: int = 3, length: int = 3) -> Pair:
-    return task.counterfactual(task.sample(n, length=length, generator=seeded(3)), generator=seeded(4))
-
-
 @torch.no_grad()
 def by_differences(naive: Naive, pair: Pair, direction: str, *, step: float) -> Tensor:
     """(m(edge's input + step) - m(edge's input - step)) / (2 step) for a step along the sender's difference."""
@@ -170,20 +138,13 @@ def by_differences(naive: Naive, pair: Pair, direction: str, *, step: float) -> 
     return (metrics[0] - metrics[1]) / (2 * step)
 
 
-def of_edges(scores: Tensor, model: HookedTransformer) -> Tensor:
-    """[edge, batch], in the order of `edges`."""
-    rows, columns = senders(model.config), receivers(model.config)
-    found = edges(model.config)
-    return scores[:, [rows.index(edge.sender) for edge in found], [columns.index(edge.receiver) for edge in found]].T
-
-
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_equals_finite_differences(name: str, direction: Any) -> None:
     model, pair = model_of(name), pair_for()
     task_head = model.config.task_heads - 1
     wanted = by_differences(Naive(model, task_head), pair, direction, step=1e-5)
-    scores = EdgeAttribution(direction=direction).scores(model, pair, task_head=task_head)
+    scores = EdgeAttribution(direction=direction).scores(model, Examples.of_pair(pair, task_head=task_head))
     assert (
         wanted.abs().amax(dim=1) > 1e-6
     ).float().mean() > 0.65  # what a query at a changed token reads is no difference
@@ -197,7 +158,7 @@ def test_equals_finite_differences_where_answers_differ_in_length(task_name: str
     model, pair = model_of("rotary", task), pair_for(task, n=4, length=4)
     for direction in DIRECTIONS:
         wanted = by_differences(Naive(model, 0), pair, direction, step=1e-5)
-        scores = EdgeAttribution(direction=direction).scores(model, pair)
+        scores = EdgeAttribution(direction=direction).scores(model, Examples.of_pair(pair))
         torch.testing.assert_close(of_edges(scores, model), wanted, rtol=1e-6, atol=1e-7)
 
 
@@ -214,6 +175,15 @@ def gradients(naive: Naive, pair: Pair, base: Batch, instead: Mapping[str, Tenso
     return dict(zip(added, found, strict=True))
 
 
+def moved_with(sender: Sender, names: list[str], method: str) -> tuple[str, ...]:
+    """What lies between the two runs where the gradients of a sender's edges are taken."""
+    if method == "EAP-IG-inputs" or isinstance(sender, str):
+        return (EMBED,)
+    if isinstance(sender, Head):
+        return tuple(one for one in names if one.startswith(f"{sender.layer}.") and "mlp" not in one)
+    return (str(sender),)
+
+
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", ["rotary", "learned, plain MLP, all biases", "log_n, rotary, grouped", "one layer"])
 @pytest.mark.parametrize("method", ["EAP-IG-inputs", "EAP-IG-activations"])
@@ -224,22 +194,18 @@ def test_equals_gradients_averaged_one_point_at_a_time(name: str, direction: Any
     clean, other = (naive.run(side.inputs)[1] for side in (pair.clean, pair.counterfactual))
     kept = naive.run(base.inputs)[1]
     wanted = torch.zeros(len(edges(model.config)), len(pair.clean), dtype=torch.float64)
-    for place, edge in enumerate(edges(model.config)):
-        for alpha in (1 / 6, 3 / 6, 5 / 6):
-            between = {one: other[one] + alpha * (clean[one] - other[one]) for one in kept}
-            if method == "EAP-IG-inputs" or edge.sender == EMBED:
-                instead = {EMBED: between[EMBED]}
-            else:
-                assert not isinstance(edge.sender, str)
-                together = isinstance(edge.sender, Head)
-                moved = [one for one in kept if (one.startswith(f"{edge.sender.layer}.") and "mlp" not in one)]
-                moved = moved if together else [str(edge.sender)]
+    for alpha in (1 / 6, 3 / 6, 5 / 6):
+        between = {one: other[one] + alpha * (clean[one] - other[one]) for one in kept}
+        found: dict[tuple[str, ...], dict[str, Tensor]] = {}
+        for place, edge in enumerate(edges(model.config)):
+            moved = moved_with(edge.sender, list(kept), method)
+            if moved not in found:
                 earlier = list(kept)[: list(kept).index(moved[0])]
                 instead = {one: kept[one] for one in earlier} | {one: between[one] for one in moved}
-            gradient = gradients(naive, pair, base, instead)[str(edge.receiver)]
-            product = (clean[str(edge.sender)] - other[str(edge.sender)]) * gradient
+                found[moved] = gradients(naive, pair, base, instead)
+            product = (clean[str(edge.sender)] - other[str(edge.sender)]) * found[moved][str(edge.receiver)]
             wanted[place] += product.sum(dim=(1, 2)).detach() / steps
-    scores = EdgeAttribution(method=method, direction=direction, steps=steps).scores(model, pair)
+    scores = EdgeAttribution(method=method, direction=direction, steps=steps).scores(model, Examples.of_pair(pair))
     torch.testing.assert_close(of_edges(scores, model), wanted, rtol=1e-7, atol=1e-7)
 
 
@@ -251,8 +217,8 @@ def test_scores_of_the_embeddings_edges_sum_to_the_difference_of_the_runs(method
     naive = Naive(model, 0)
     runs = [naive.metric(naive.run(side.inputs)[0], pair).detach() for side in (pair.clean, pair.counterfactual)]
     missed = []
-    for steps in (20, 40, 80):
-        scores = EdgeAttribution(method=method, steps=steps).scores(model, pair)
+    for steps in (10, 20, 40):
+        scores = EdgeAttribution(method=method, steps=steps).scores(model, Examples.of_pair(pair))
         missed.append((scores[:, 0].sum(dim=-1) - (runs[0] - runs[1])).abs().max().item())
     assert (runs[0] - runs[1]).abs().max() > 1
     assert missed[2] < 2e-3
@@ -266,7 +232,9 @@ def test_scores_out_of_a_sublayer_sum_to_the_effect_of_patching_it(direction: An
     sides = (pair.clean, pair.counterfactual) if direction == "noise" else (pair.counterfactual, pair.clean)
     base, wrote = naive.run(sides[0].inputs)
     other = naive.run(sides[1].inputs)[1]
-    scores = EdgeAttribution(method="EAP-IG-activations", direction=direction, steps=100).scores(model, pair)
+    scores = EdgeAttribution(method="EAP-IG-activations", direction=direction, steps=40).scores(
+        model, Examples.of_pair(pair)
+    )
     rows = {str(sender): row for row, sender in enumerate(senders(model.config))}
     for moved in (["0.0", "0.1"], ["0.mlp"], ["1.0", "1.1"], ["1.mlp"]):
         patched, _ = naive.run(sides[0].inputs, instead={one: other[one] for one in moved})
@@ -279,5 +247,8 @@ def test_scores_out_of_a_sublayer_sum_to_the_effect_of_patching_it(direction: An
 
 def test_inputs_integrals_are_the_same_in_both_directions() -> None:
     model, pair = model_of("rotary"), pair_for()
-    one, other = (EdgeAttribution(method="EAP-IG-inputs", direction=way).scores(model, pair) for way in DIRECTIONS)
+    one, other = (
+        EdgeAttribution(method="EAP-IG-inputs", direction=way).scores(model, Examples.of_pair(pair))
+        for way in DIRECTIONS
+    )
     torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)

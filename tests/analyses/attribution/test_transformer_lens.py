@@ -19,10 +19,11 @@ from transformer_lens.tools.analysis.attribution_patching import (
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from analyses.attribution import AttributionPatching, EdgeAttribution
+from analyses.examples import Examples
 from analyses.graph import receivers, senders
 from tasks import Pair
+from tests.analyses.attribution.models import TASK, pair_for
 from tests.analyses.models import random_model, seeded
-from tests.analyses.test_attribution_differences import TASK, pair_for
 from training import HookedTransformer
 from training.interop import to_transformer_lens
 
@@ -154,7 +155,7 @@ def check_edges(model: HookedTransformer, bridge: TransformerBridge) -> None:
     for example, result in enumerate(by_their_tool(bridge, pair, "edge")):
         for (sender, receiver), score in result.edge_scores.items():  # one at each position
             wanted[example, rows[name_of(sender)], columns[name_of(receiver)]] += score
-    scores = EdgeAttribution(direction="denoise").scores(model, pair)
+    scores = EdgeAttribution(direction="denoise").scores(model, Examples.of_pair(pair))
     assert wanted.abs().max() > 0.1
     torch.testing.assert_close(scores, wanted, rtol=1e-5, atol=1e-5)
 
@@ -192,8 +193,8 @@ def test_nodes_of_the_native_bridge(settings: dict[str, Any]) -> None:
                 z[example, node.layer, node.head, node.position] = score
             elif node.kind == "mlp_out":
                 mlp[example, node.layer, node.position] = score
-    scores = AttributionPatching(by="head_position", direction="denoise").scores(model, pair)
+    scores = AttributionPatching(by="head_position", direction="denoise").scores(model, Examples.of_pair(pair))
     torch.testing.assert_close(scores, z, rtol=1e-5, atol=1e-6)
     analysis = AttributionPatching(site="mlp_out", by="layer_position", direction="denoise")
-    torch.testing.assert_close(analysis.scores(model, pair), mlp, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(analysis.scores(model, Examples.of_pair(pair)), mlp, rtol=1e-5, atol=1e-6)
     assert min(z.abs().max(), mlp.abs().max()) > 0.1

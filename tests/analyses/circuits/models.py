@@ -10,7 +10,8 @@ from torch import Tensor
 
 from analyses.circuits import Circuit
 from analyses.components import Part
-from analyses.graph import EMBED, Edge, Receiver, Sender
+from analyses.examples import Examples
+from analyses.graph import EMBED, Edge, Receiver, Sender, edges
 from analyses.heads import Head
 from tasks import Batch, Pair, get_task
 from tests.analyses.models import hand_model, random_model, seeded
@@ -40,6 +41,10 @@ def hand_pair() -> Pair:
     )
 
 
+def hand_examples() -> Examples:
+    return Examples.of_pair(hand_pair())
+
+
 def hand_circuit(text: str) -> Circuit:
     """A circuit of the hand-set model; a leading `-` means all edges but those named."""
     named = Circuit.parse(text.removeprefix("-"), HAND)
@@ -60,6 +65,17 @@ def model_with(**settings: object) -> HookedTransformer:
             if parameter_name.endswith((".w", ".beta")):
                 parameter.add_(0.3 * torch.randn(parameter.shape, generator=seeded(3)))
     return model
+
+
+def random_circuits(model: HookedTransformer) -> list[Circuit]:
+    """Circuits that keep some shares of the edges, the last two all and none."""
+    everything, generator = edges(model.config), seeded(4)
+    shares = [0.3, 0.45, 0.55, 0.7, 1.1, -1]
+    drawn = [torch.rand(len(everything), generator=generator) < share for share in shares]
+    return [
+        Circuit(tuple(edge for edge, kept in zip(everything, row.tolist(), strict=True) if kept), model.config)
+        for row in drawn
+    ]
 
 
 def drawn_pair(n: int = 5, *, length: int = 3, seed: int = 3) -> Pair:

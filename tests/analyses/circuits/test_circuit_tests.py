@@ -1,19 +1,24 @@
 """Faithfulness, completeness and minimality with their nulls: hand-worked values, p-values recomputed."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import false_discovery_control
 
 from analyses.circuits import Circuit, CircuitMinimality, CircuitTests, circuit_tests, minimality
+from analyses.examples import Examples, Running
+from analyses.journal import Journal
 from analyses.resampling import bootstrap_counts
 from tasks import InvalidValueError, UnknownNameError
 from tests.analyses.circuits.models import (
     HAND,
     TASK,
     hand_circuit,
+    hand_examples,
     hand_pair,
     reference_logits,
 )
@@ -38,7 +43,7 @@ def test_hand_worked_faithfulness_and_completeness(match: Any) -> None:
     # counterfactual one: mean 2.5, f = 0 (tests of `run_edge_sets`).
     circuit, draws = hand_circuit(PATH), 30
     tests = CircuitTests(match=match, draws=draws, bootstraps=40)
-    table = tests.of_pair(hand_model(), hand_pair(), circuit=circuit, generator=seeded(5))
+    table = tests.of_examples(hand_model(), hand_examples(), circuit=circuit, generator=seeded(5))
     assert list(table.columns) == circuit_tests.COLUMNS
     assert table["test"].tolist() == ["faithfulness", "completeness"]
     assert table["direction"].tolist() == ["nearer to 1", "nearer to 0"]
@@ -79,7 +84,7 @@ def test_hand_worked_minimality() -> None:
     #                     6 - 3 + 10 = 13, 4 - 0 + 4 = 8: loss (7.5 - 10.5) / 3 = -1, the circuit is better without it
     circuit = hand_circuit("-0.0->1.0.v")
     test = CircuitMinimality(draws=9, bootstraps=40)
-    table = test.of_pair(hand_model(), hand_pair(), circuit=circuit, generator=seeded(5))
+    table = test.of_examples(hand_model(), hand_examples(), circuit=circuit, generator=seeded(5))
     assert list(table.columns) == minimality.COLUMNS
     assert table["edge"].tolist() == [str(edge) for edge in circuit]
     assert table["null_mean"].tolist() == pytest.approx([2 / 3] * 45, abs=1e-5)
@@ -138,8 +143,29 @@ def test_draws_from_the_task_and_is_reproducible(analysis: CircuitTests | Circui
     assert (
         tables[0]
         .drop(columns=["task", "length"])
-        .equals(analysis.of_pair(model, pair, circuit=circuit, generator=generator))
+        .equals(analysis.of_examples(model, Examples.of_pair(pair), circuit=circuit, generator=generator))
     )
+
+
+@pytest.mark.parametrize("analysis", [CircuitTests(draws=5), CircuitMinimality(draws=5)])
+def test_interrupted_goes_on(analysis: CircuitTests | CircuitMinimality, tmp_path: Path) -> None:
+    circuit, path, seen = hand_circuit("-0.0->1.0.v"), tmp_path / "kept.journal", list[int]()
+
+    def table(running: Running) -> pd.DataFrame:
+        examples = hand_examples()
+        return analysis.of_examples(hand_model(), examples, circuit=circuit, generator=seeded(5), running=running)
+
+    def stop(done: int, total: int) -> None:
+        seen.append(done)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    at_once = table(Running(token_budget=40))
+    with pytest.raises(KeyboardInterrupt):
+        table(Running(token_budget=40, on_done=stop, journal=Journal(path)))
+    kept = path.read_bytes()
+    assert table(Running(token_budget=40, journal=Journal(path))).equals(at_once)
+    assert path.read_bytes() == kept  # what runs before, without a journal, left it alone
 
 
 @pytest.mark.parametrize(
@@ -150,13 +176,15 @@ def test_draws_from_the_task_and_is_reproducible(analysis: CircuitTests | Circui
         (lambda: CircuitTests(match="all"),  # pyright: ignore[reportArgumentType]
          "match 'all' is unknown; allowed are inputs and size"),
         (lambda: CircuitMinimality(draws=0), "draws = 0 is not possible; allowed is 1 or more"),
-        (lambda: CircuitMinimality().of_pair(
-            hand_model(), hand_pair(), circuit=Circuit((), HAND), generator=seeded()),
+        (lambda: CircuitMinimality().of_examples(
+            hand_model(), hand_examples(), circuit=Circuit((), HAND), generator=seeded()),
          "a circuit of no edges has none to test; give a circuit of one edge or more"),
         (lambda: CircuitMinimality()(
             hand_model(), TASK, circuit=Circuit.whole(HAND), length=3, n=2, generator=seeded()),
          "the circuit holds all 46 edges of the model, so there are none outside to compare with; give a smaller one"),
-        (lambda: CircuitTests()(hand_model(), TASK, circuit=Circuit.whole(HAND), length=3, n=1, generator=seeded()),
+        (lambda: CircuitTests()(
+            random_model(TASK.vocabulary, n_layers=2, n_heads=2), TASK, circuit=Circuit.whole(HAND), length=3, n=1,
+            generator=seeded()),
          "n = 1 examples give no interval; allowed is 2 or more"),
     ],
 )  # fmt: skip

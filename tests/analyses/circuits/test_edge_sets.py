@@ -7,18 +7,21 @@ import pytest
 import torch
 
 from analyses.circuits import Circuit, run_edge_sets
-from analyses.circuits.edge_sets import Direction
+from analyses.examples import Examples, Running
 from analyses.graph import edges
 from analyses.metrics import Reading, get_metric
-from tasks import Batch, InvalidValueError, Pair, UnknownNameError, get_task
+from analyses.patches import Direction
+from tasks import Batch, InvalidValueError, UnknownNameError, get_task
 from tests.analyses.circuits.models import (
     HAND,
     SETTINGS,
     TASK,
     drawn_pair,
     hand_circuit,
+    hand_examples,
     hand_pair,
     model_of,
+    random_circuits,
     reference_logits,
 )
 from tests.analyses.models import hand_model, random_model, seeded
@@ -59,7 +62,8 @@ CASES: list[tuple[Direction, str, tuple[float, float], str]] = [
 def test_hand_worked_circuit(
     direction: Direction, circuit: str, logits: tuple[float, float], why: str, budget: int
 ) -> None:
-    run = run_edge_sets(hand_model(), hand_pair(), [hand_circuit(circuit)], direction=direction, token_budget=budget)
+    circuits, running = [hand_circuit(circuit)], Running(token_budget=budget)
+    run = run_edge_sets(hand_model(), hand_examples(), circuits, direction=direction, running=running)
     assert run.circuits["logit_difference"][0].tolist() == pytest.approx(logits, abs=1e-5), why
     assert run.clean["logit_difference"].tolist() == pytest.approx([8, 3], abs=1e-5)
     assert run.counterfactual["logit_difference"].tolist() == pytest.approx([5, 0], abs=1e-5)
@@ -70,23 +74,12 @@ def test_hand_worked_circuits_in_one_call_and_in_any_order(direction: Direction)
     cases = [case for case in CASES if case[0] == direction]
     for some in (cases, cases[::-1]):
         circuits = [hand_circuit(circuit) for _, circuit, _, _ in some]
-        run = run_edge_sets(hand_model(), hand_pair(), circuits, direction=direction)
+        run = run_edge_sets(hand_model(), hand_examples(), circuits, direction=direction)
         wanted = torch.tensor([logits for _, _, logits, _ in some], dtype=torch.float64)
         torch.testing.assert_close(run.circuits["logit_difference"], wanted, rtol=0, atol=1e-5)
 
 
 # -------------------------------------------------------------------------------- against every input materialised
-def random_circuits(model: HookedTransformer) -> list[Circuit]:
-    """Circuits that keep some shares of the edges, the last two all and none."""
-    everything, generator = edges(model.config), seeded(4)
-    shares = [0.3, 0.45, 0.55, 0.7, 1.1, -1]
-    drawn = [torch.rand(len(everything), generator=generator) < share for share in shares]
-    return [
-        Circuit(tuple(edge for edge, kept in zip(everything, row.tolist(), strict=True) if kept), model.config)
-        for row in drawn
-    ]
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("direction", ["noise", "denoise"])
 @pytest.mark.parametrize("name", SETTINGS)
@@ -108,11 +101,10 @@ def test_equals_every_input_materialised(name: str, direction: Direction) -> Non
         for circuit in circuits
     ])  # fmt: skip
     assert torch.pdist(wanted[1:4].flatten(1)).min() > 0.05  # a wrong circuit would be seen
-    tokens, senders = pair.clean.inputs.shape[1], 1 + model.config.n_layers * (model.config.n_heads + 1)
-    for budget in (1, 2 * tokens * senders, 13 * tokens * senders, 10**6):
-        run = run_edge_sets(
-            model, pair, circuits, direction=direction, metrics=metrics, task_head=task_head, token_budget=budget
-        )
+    examples = Examples.of_pair(pair, task_head=task_head)
+    for budget in (1, 100, 300, 10**6):  # one of each, 2 to 5 examples, several circuits, all at once
+        running = Running(token_budget=budget)
+        run = run_edge_sets(model, examples, circuits, direction=direction, metrics=metrics, running=running)
         for metric in metrics:
             expected = get_metric(metric).values(wanted, reading)
             torch.testing.assert_close(run.circuits[metric], expected, rtol=1e-4, atol=1e-5)
@@ -125,7 +117,7 @@ def test_equals_it_where_answers_differ_in_length(name: str) -> None:
     pair = task.counterfactual(task.sample(3, length=3, generator=seeded(3)), generator=seeded(3))
     model = random_model(task.vocabulary, n_layers=2)
     circuits = random_circuits(model)
-    run = run_edge_sets(model, pair, circuits, token_budget=1500)
+    run = run_edge_sets(model, Examples.of_pair(pair), circuits, running=Running(token_budget=150))
     reading = Reading(pair.clean, pair.counterfactual)
     for circuit, found in zip(circuits, run.circuits["logit_difference"], strict=True):
         logits = reference_logits(
@@ -139,7 +131,7 @@ def test_equals_it_where_answers_differ_in_length(name: str) -> None:
 def test_full_is_the_clean_run_and_empty_the_counterfactual(name: str) -> None:
     model, pair = model_of(name), drawn_pair()
     whole = Circuit.whole(model.config)
-    run = run_edge_sets(model, pair, [(), whole, whole.minus(whole.edges[:1])])
+    run = run_edge_sets(model, Examples.of_pair(pair), [(), whole, whole.minus(whole.edges[:1])])
     reading = Reading(pair.clean, pair.counterfactual)
     with torch.no_grad():
         clean, other = (
@@ -157,7 +149,8 @@ def test_pruning_changes_nothing() -> None:
     circuits = random_circuits(model)
     pruned = [circuit.pruned() for circuit in circuits]
     assert 0 < len(pruned[0]) < len(circuits[0])
-    runs = [run_edge_sets(model, pair, some).circuits["logit_difference"] for some in (circuits, pruned)]
+    examples = Examples.of_pair(pair)
+    runs = [run_edge_sets(model, examples, some).circuits["logit_difference"] for some in (circuits, pruned)]
     torch.testing.assert_close(*runs, rtol=1e-5, atol=1e-5)
 
 
@@ -165,25 +158,18 @@ def test_a_metric_of_the_users_own() -> None:
     def last_logit(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         return logits[:, 2] * len(batch)
 
-    run = run_edge_sets(hand_model(), hand_pair(), [hand_circuit(PATH)], metrics=[last_logit])
+    run = run_edge_sets(hand_model(), hand_examples(), [hand_circuit(PATH)], metrics=[last_logit])
     assert run.circuits["last_logit"][0].tolist() == pytest.approx([18, 8], abs=1e-5)
 
 
 def test_half_precision_stays_near() -> None:
     model, pair = model_of("rotary, RMS, gated"), drawn_pair()
     circuits = random_circuits(model)
-    exact = run_edge_sets(model, pair, circuits).circuits["logit_difference"]
-    half = run_edge_sets(model.to(torch.bfloat16), pair, circuits).circuits["logit_difference"]
+    examples = Examples.of_pair(pair)
+    exact = run_edge_sets(model, examples, circuits).circuits["logit_difference"]
+    half = run_edge_sets(model.to(torch.bfloat16), examples, circuits).circuits["logit_difference"]
     assert half.dtype == torch.float64
     assert (half - exact).abs().mean() < 0.05 * exact.abs().mean()
-
-
-def test_progress_counts_parts_and_stacks() -> None:
-    seen: list[tuple[int, int]] = []
-    # 8 tokens and 11 senders: 2 examples in 200; 3 parts of 5 examples, each with its 2 circuits one by one
-    model = random_model(TASK.vocabulary, n_layers=2)
-    run_edge_sets(model, drawn_pair(), [(), ()], token_budget=200, on_done=lambda *done: seen.append(done))
-    assert seen == [(done, 6) for done in range(1, 7)]
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
@@ -197,7 +183,8 @@ def test_model_is_left_as_it_was(interrupted: bool) -> None:
             raise KeyboardInterrupt
 
     try:
-        run_edge_sets(model, pair, random_circuits(model), token_budget=20, on_done=stop)
+        running = Running(token_budget=20, on_done=stop)
+        run_edge_sets(model, Examples.of_pair(pair), random_circuits(model), running=running)
     except KeyboardInterrupt:
         assert interrupted
     after = model.state_dict()
@@ -221,15 +208,12 @@ def hooked() -> HookedTransformer:
     return model
 
 
-def two_lengths() -> Pair:
-    tokens, other = torch.tensor([[0, 2, 2], [0, 1, 2]]), torch.tensor([[0, 1, 1], [0, 1, 1]])
-    scored = torch.tensor([[False, True, False], [False, False, True]])
-    return Pair(Batch(tokens, scored), Batch(other, scored))
+def no_second_head() -> Examples:
+    return Examples.of_pair(hand_pair(), task_head=1)
 
 
-def nothing() -> Pair:
-    empty = hand_pair().clean[:0]
-    return Pair(empty, empty)
+def unpaired() -> Examples:
+    return Examples(hand_pair().clean)
 
 
 def both(edge: str) -> list[Any]:
@@ -241,39 +225,36 @@ def of_larger_model() -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("model", "pair", "circuits", "options", "text"),
+    ("model", "examples", "circuits", "text"),
     [
-        (hooked, hand_pair, [()], {},
+        (hooked, hand_examples, [()],
          "the model has hooks attached; remove them with model.reset_hooks() before a circuit"),
-        (hand_model, hand_pair, [()], {"direction": "both"},
-         "direction 'both' is unknown; allowed are noise and denoise"),
-        (hand_model, hand_pair, [()], {"task_head": 1}, "task head 1 does not exist: the model has 1, counted from 0"),
-        (hand_model, hand_pair, [], {}, "there are no circuits to run; give at least one set of edges"),
-        (hand_model, nothing, [()], {}, "a circuit cannot be run on 0 examples; use n >= 1"),
-        (hand_model, two_lengths, [()], {},
-         "the prompts have different lengths, so their positions do not align; use one length"),
-        (hand_model, hand_pair, both("0.0->1.0.v"), {}, "edge 0.0->1.0.v is named twice; name each edge once"),
-        (hand_model, hand_pair, of_larger_model(), {},
+        (hand_model, no_second_head, [()], "task head 1 does not exist: the model has 1, counted from 0"),
+        (hand_model, hand_examples, [], "there are no circuits to run; give at least one set of edges"),
+        (hand_model, unpaired, [()],
+         "a circuit's other edges carry counterfactual examples, and there are none; give them"),
+        (hand_model, hand_examples, both("0.0->1.0.v"), "edge 0.0->1.0.v is named twice; name each edge once"),
+        (hand_model, hand_examples, of_larger_model(),
          "receiver 2.0.q does not exist: the model has 2 layers of 2 query heads and 2 key-value heads"),
-        (hand_model, hand_pair, [()], {"token_budget": 0}, "token_budget = 0 is not possible; allowed is 1 or more"),
-        (poisoned, hand_pair, [()], {},
+        (poisoned, hand_examples, [()],
          "the model's logits are not finite, so no circuit can be scored; check its weights"),
     ],
-    ids=["hooked", "direction", "task head", "no circuits", "none", "two lengths", "twice", "no edge", "budget", "nan"],
+    ids=["hooked", "task head", "no circuits", "unpaired", "twice", "no edge", "nan"],
 )  # fmt: skip
 def test_refused(
     unchecked: None,
     model: Callable[[], HookedTransformer],
-    pair: Callable[[], Pair],
+    examples: Callable[[], Examples],
     circuits: list[Any],
-    options: dict[str, Any],
     text: str,
 ) -> None:
     with pytest.raises(InvalidValueError) as caught:
-        run_edge_sets(model(), pair(), circuits, **options)
+        run_edge_sets(model(), examples(), circuits)
     assert str(caught.value) == text
 
 
-def test_unknown_metric_is_refused() -> None:
+def test_unknown_names_are_refused(unchecked: None) -> None:
     with pytest.raises(UnknownNameError, match="unknown metric 'logit_diff'; did you mean 'logit_difference'"):
-        run_edge_sets(hand_model(), hand_pair(), [()], metrics=["logit_diff"])
+        run_edge_sets(hand_model(), hand_examples(), [()], metrics=["logit_diff"])
+    with pytest.raises(UnknownNameError, match="unknown direction 'nois'; did you mean 'noise'"):
+        run_edge_sets(hand_model(), hand_examples(), [()], direction="nois")  # pyright: ignore[reportArgumentType]

@@ -10,10 +10,11 @@ import torch
 from analyses.circuits import Circuit, Curve, FaithfulnessCurve, run_edge_sets
 from analyses.circuits import curve as curves
 from analyses.circuits.recovery import Recovery, share_p
+from analyses.examples import Examples
 from analyses.metrics import get_metric
 from analyses.resampling import bootstrap_counts
 from tasks import InvalidValueError, Pair, UnknownNameError
-from tests.analyses.circuits.models import HAND, TASK, drawn_pair, hand_pair
+from tests.analyses.circuits.models import HAND, TASK, drawn_pair, hand_examples, hand_pair
 from tests.analyses.models import hand_model, random_model, seeded
 
 PATH = ("embed->0.0.v", "0.0->0.mlp", "0.mlp->logits")
@@ -44,7 +45,8 @@ def test_hand_worked_curve() -> None:
     # queries and keys, which do nothing: heads 0.0, 0.1 and 0.mlp as in the clean run, 1.0 and 1.1 as in the other,
     # 4 - 3 + 6 = 7 and 2 + 0 + 0 = 2; f = (4.5 - 2.5) / 3 = 2/3.
     curve = FaithfulnessCurve(sizes=(0.01, 0.07, 0.5, 1.0))
-    table = curve.of_pair(hand_model(), hand_pair(), scores=scores_of(PATH), generator=seeded()).table()
+    found = curve.of_examples(hand_model(), hand_examples(), scores=scores_of(PATH), generator=seeded())
+    table = found.table()
     assert list(table.columns) == curves.COLUMNS
     assert table["edges"].tolist() == [0, 3, 23, 46]
     assert table["value"].tolist() == pytest.approx([2.5, 6.5, 4.5, 5.5])
@@ -63,8 +65,8 @@ def test_a_metric_that_falls_gives_the_same_kind_of_share() -> None:
     pair = Pair(
         *(type(side)(side.tokens.repeat(2, 1), side.scored.repeat(2, 1)) for side in (pair.clean, pair.counterfactual))
     )
-    found = curve.of_pair(hand_model(), pair, scores=scores_of(PATH), generator=seeded())
-    kl = run_edge_sets(hand_model(), pair, [found.circuits[1]], metrics=["kl"])
+    found = curve.of_examples(hand_model(), Examples.of_pair(pair), scores=scores_of(PATH), generator=seeded())
+    kl = run_edge_sets(hand_model(), Examples.of_pair(pair), [found.circuits[1]], metrics=["kl"])
     expected = 1 - kl.circuits["kl"].mean() / kl.counterfactual["kl"].mean()
     assert found.table()["faithfulness"].tolist() == pytest.approx([0, expected.item(), 1], abs=1e-6)
 
@@ -102,11 +104,13 @@ def test_intervals_are_percentiles_of_ratios_of_means() -> None:
     circuit = Circuit.random(
         Circuit.whole(model.config).minus(Circuit.whole(model.config).edges[::3]), generator=seeded(1)
     )
-    run = run_edge_sets(model, pair, [circuit], metrics=["kl"])
+    examples = Examples.of_pair(pair)
+    run = run_edge_sets(model, examples, [circuit], metrics=["kl"])
     clean, empty = (side["kl"].numpy() for side in (run.clean, run.counterfactual))
     values = run.circuits["kl"][0].numpy()
-    generator = seeded(9)
-    recovery = Recovery.of(model, pair, metric=get_metric("kl"), bootstraps=50, generator=generator, task_head=0)
+    recovery = Recovery.of(
+        model, examples, metric=get_metric("kl"), bootstraps=50, generator=seeded(9), token_budget=100
+    )
     counts = bootstrap_counts(40, draws=50, generator=seeded(9))
     ratios = []
     for draw in counts:
@@ -137,13 +141,13 @@ def test_draws_from_the_task_and_is_reproducible(choose: Any) -> None:
     # The same from the pair, as `__call__` draws it.
     generator = seeded(5)
     pair = TASK.counterfactual(TASK.sample(30, length=4, generator=generator, stream="test"), generator=generator)
-    from_pair = curve.of_pair(model, pair, scores=scores, generator=generator).table()
+    from_pair = curve.of_examples(model, Examples.of_pair(pair), scores=scores, generator=generator).table()
     pd.testing.assert_frame_equal(tables[0].drop(columns=["task", "length"]), from_pair)
 
 
 def test_examples_hold_what_the_curve_is_made_of() -> None:
     curve = FaithfulnessCurve(sizes=(0.07, 1.0))
-    found = curve.of_pair(hand_model(), hand_pair(), scores=scores_of(PATH), generator=seeded())
+    found = curve.of_examples(hand_model(), hand_examples(), scores=scores_of(PATH), generator=seeded())
     table = found.examples()
     assert table["value"].tolist() == pytest.approx([9, 4, 8, 3])
     assert table[["size", "example"]].to_numpy().tolist() == [[0.07, 0], [0.07, 1], [1, 0], [1, 1]]
@@ -169,13 +173,15 @@ def test_p_values_tie_up_to_rounding() -> None:
          "sizes (0.5, 0.2) make no curve; give two or more shares of the edges, rising, from 0 to 1"),
         (lambda: FaithfulnessCurve(sizes=(0.5, 1.5)),
          "sizes (0.5, 1.5) make no curve; give two or more shares of the edges, rising, from 0 to 1"),
-        (lambda: FaithfulnessCurve().of_pair(
-            hand_model(), hand_pair(), scores=scores_of(PATH).iloc[:40], generator=seeded()),
+        (lambda: FaithfulnessCurve().of_examples(
+            hand_model(), hand_examples(), scores=scores_of(PATH).iloc[:40], generator=seeded()),
          "n = 46 edges cannot be chosen: 40 have scores; allowed are 0 to 40"),
-        (lambda: FaithfulnessCurve()(hand_model(), TASK, scores=scores_of(PATH), length=3, n=1, generator=seeded()),
+        (lambda: FaithfulnessCurve()(
+            random_model(TASK.vocabulary, n_layers=2, n_heads=2), TASK, scores=scores_of(PATH), length=3, n=1,
+            generator=seeded()),
          "n = 1 examples give no interval; allowed is 2 or more"),
-        (lambda: FaithfulnessCurve().of_pair(
-            hand_model(), Pair(hand_pair().clean[:1], hand_pair().counterfactual[:1]), scores=scores_of(PATH),
+        (lambda: FaithfulnessCurve().of_examples(
+            hand_model(), Examples(hand_pair().clean[:1], hand_pair().counterfactual[:1]), scores=scores_of(PATH),
             generator=seeded()),
          "n = 1 examples give no interval; allowed is 2 or more"),
     ],
@@ -194,7 +200,7 @@ def test_without_a_gap_faithfulness_is_undefined() -> None:
     pair = Pair(type(hand_pair().clean)(tokens, scored), type(hand_pair().clean)(other, scored))
     curve = FaithfulnessCurve()
     with pytest.raises(InvalidValueError) as caught:
-        curve.of_pair(hand_model(), pair, scores=scores_of(PATH), generator=seeded())
+        curve.of_examples(hand_model(), Examples.of_pair(pair), scores=scores_of(PATH), generator=seeded())
     assert str(caught.value) == (
         "faithfulness is undefined: logit_difference is 5.5 in the clean and 5.5 in the counterfactual run, which "
         "differ by 0, less than two standard errors (of 5); use more examples, another metric, or a model that tells "

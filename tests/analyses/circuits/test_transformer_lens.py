@@ -15,6 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from analyses.circuits import Circuit, run_edge_sets
 from analyses.components import Part
+from analyses.examples import Examples
 from analyses.graph import EMBED, Edge
 from tests.analyses.circuits.models import drawn_pair, model_with
 from tests.analyses.models import seeded
@@ -108,7 +109,7 @@ def test_equals_transformer_lens(settings: dict[str, Any], convert: Any) -> None
         Circuit(tuple(edge for edge, kept in zip(everything, row.tolist(), strict=True) if kept), model.config)
         for row in drawn
     ]
-    run = run_edge_sets(model, pair, circuits)
+    run = run_edge_sets(model, Examples.of_pair(pair), circuits)
     values, clean, other = (part["logit_difference"] for part in (run.circuits, run.clean, run.counterfactual))
     for example in range(2):
         differs = pair.differs[example]
