@@ -1,14 +1,16 @@
 """The examples that an analysis runs on: clean ones, perhaps beside their counterfactuals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from torch import Generator
+import torch
+from torch import Generator as TorchGenerator
 
-from analyses.journal import Journal
+from analyses.journal import Journal, Record
 from tasks import Batch, InvalidValueError, Pair, Task
-from training import HookedTransformer
+from training import HookedTransformer, ModelConfig
 
 TOKEN_BUDGET = 4096
 """Tokens run at a time: measured best on a CPU, where larger stacks leave the cache (docs/benchmarks.md)."""
@@ -31,6 +33,21 @@ class Running:
     def __post_init__(self) -> None:
         if self.token_budget < 1:
             raise InvalidValueError(f"token_budget = {self.token_budget} is not possible; allowed is 1 or more")
+
+    @contextmanager
+    def keeping(self, empty: Record) -> Generator[Record, None, None]:
+        """The record to fill: the journal's, if it has one; it is kept if the block ends early."""
+        if self.journal is None:
+            yield empty
+            return
+        record = self.journal.read(empty)
+        with self.journal.keeping(record):
+            yield record
+
+    def note(self, record: Record) -> None:
+        """Tells the journal, if there is one, that the record has grown."""
+        if self.journal is not None:
+            self.journal.note(record)
 
 
 AT_ONCE = Running()
@@ -57,16 +74,24 @@ class Examples:
     def __post_init__(self) -> None:
         if not len(self.clean):
             raise InvalidValueError("there are 0 examples; use n >= 1, or n >= 2 for a mean over them")
-        starts = self.clean.scored.int().argmax(dim=1)
-        if not bool((starts == starts[0]).all()):
-            raise InvalidValueError(
-                "the prompts have different lengths, so their positions do not align; use one length"
-            )
         if self.counterfactual is not None and self.counterfactual.tokens.shape != self.clean.tokens.shape:
             raise InvalidValueError(
                 "clean and counterfactual examples must have one shape. "
                 f"Got {tuple(self.clean.tokens.shape)} and {tuple(self.counterfactual.tokens.shape)}; "
                 "pair them with task.counterfactual or Pair.of"
+            )
+        sides = [self.clean] if self.counterfactual is None else [self.clean, self.counterfactual]
+        starts = torch.cat([side.scored.int().argmax(dim=1) for side in sides])
+        if not bool((starts == starts[0]).all()):
+            raise InvalidValueError(
+                "the prompts have different lengths, so their positions do not align; use one length"
+            )
+
+    def check_task_head(self, config: ModelConfig) -> None:
+        """Raises InvalidValueError unless the model has the unembedding that is meant."""
+        if not 0 <= self.task_head < config.task_heads:
+            raise InvalidValueError(
+                f"task head {self.task_head} does not exist: the model has {config.task_heads}, counted from 0"
             )
 
     @classmethod
@@ -76,7 +101,7 @@ class Examples:
 
     @classmethod
     def drawn(
-        cls, model: HookedTransformer, task: Task, *, length: int, n: int, generator: Generator, task_head: int
+        cls, model: HookedTransformer, task: Task, *, length: int, n: int, generator: TorchGenerator, task_head: int
     ) -> Self:
         """Test examples of a task, speaking the model's vocabulary.
 
@@ -87,7 +112,7 @@ class Examples:
 
     @classmethod
     def drawn_in_pairs(
-        cls, model: HookedTransformer, task: Task, *, length: int, n: int, generator: Generator, task_head: int
+        cls, model: HookedTransformer, task: Task, *, length: int, n: int, generator: TorchGenerator, task_head: int
     ) -> Self:
         """The same, and then their counterfactuals from the same generator.
 
@@ -107,7 +132,7 @@ class Examples:
         return self.clean.inputs.shape[1]
 
 
-def _sampled(model: HookedTransformer, task: Task, length: int, n: int, generator: Generator) -> Batch:
+def _sampled(model: HookedTransformer, task: Task, length: int, n: int, generator: TorchGenerator) -> Batch:
     if n < 1:
         raise InvalidValueError(f"n = {n} examples cannot be measured; allowed is 1 or more")
     return task.bind(model.vocabulary).sample(n, length=length, generator=generator, stream="test")

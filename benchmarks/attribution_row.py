@@ -16,6 +16,7 @@ from transformer_lens.tools.analysis.attribution_patching import (
 
 from analyses.attribution import EdgeAttribution
 from analyses.components import Part
+from analyses.examples import Examples
 from analyses.graph import EMBED, Receiver, Sender, edge_mask, receivers, senders
 from analyses.heads import Head
 from benchmarks import machine, operations
@@ -79,7 +80,7 @@ def mean_scores(model: HookedTransformer, bridge: TransformerBridge, pair: Pair)
 def our_scores(model: HookedTransformer, pair: Pair, *, method: Any = "EAP") -> Tensor:
     """One call, for all pairs: [batch, sender, receiver]."""
     attribution = EdgeAttribution(method=method, direction="denoise", metric="logit_difference", steps=STEPS)
-    return attribution.scores(model, pair)
+    return attribution.scores(model, Examples.of_pair(pair))
 
 
 def bridge_scores(bridge: TransformerBridge, pair: Pair) -> list[AttributionResult]:

@@ -75,8 +75,9 @@ def ablation_map(config: ModelConfig, *, read: int, scored: int) -> int:
         for later in range(layer + 1, config.n_layers):
             last = later == config.n_layers - 1
             behind += mlp(config, scored if last else read) + attention(config, read, scored, last)
-        directly, shortly = config.n_heads * entered, entered + config.n_heads * entered * config.d_head // config.d_model
-        total += min(directly, shortly) + config.n_heads * (2 * config.d_head * config.d_model * changed + behind)
+        directly = config.n_heads * entered
+        total += min(directly, entered + directly * config.d_head // config.d_model)
+        total += config.n_heads * (2 * config.d_head * config.d_model * changed + behind)
     return total
 
 

@@ -170,7 +170,8 @@ def test_operations_of_a_small_model_by_hand() -> None:
     assert operations.ablation_map(config, read=3, scored=1) == forward + 8 + 36 + 20
     # Four heads of width 1 in 4: each through W_O (2*1*4), into the MLP by rank 1 (12 of the 48 that its two first maps
     # take, and 48 once for all), out of it (2*3*4), and logits (2*4*5).
-    wide = ModelConfig.read({"n_layers": 1, "n_heads": 4, "d_model": 4, "d_mlp": 3, "d_vocab": 5})
+    plain = {"positions": "none"}  # rotary ones want heads of an even width
+    wide = ModelConfig.read({"n_layers": 1, "n_heads": 4, "d_model": 4, "d_mlp": 3, "d_vocab": 5, **plain})
     whole = operations.forward(wide, read=3, scored=1)
     assert operations.ablation_map(wide, read=3, scored=1) == whole + 48 + 4 * (8 + 12 + 24 + 40)
     # A patch where nothing is predicted changes nothing; at the last position it costs what the ablation does.

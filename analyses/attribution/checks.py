@@ -46,11 +46,7 @@ def check_model(model: HookedTransformer, examples: Examples) -> None:
         raise InvalidValueError(
             "the model has hooks attached; remove them with model.reset_hooks() before an attribution"
         )
-    heads = model.config.task_heads
-    if not 0 <= examples.task_head < heads:
-        raise InvalidValueError(
-            f"task_head {examples.task_head} does not exist: the model has task heads 0 to {heads - 1}"
-        )
+    examples.check_task_head(model.config)
 
 
 def check_pairs(examples: Examples, *, answers_differ: bool) -> None:

@@ -1,7 +1,6 @@
 """Scores of a batch when only some edges of the model carry its own values, and the others those of another run."""
 
 from collections.abc import Collection, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -81,10 +80,7 @@ def run_edge_sets(
     _check(model, examples, circuits, direction)
     kept = torch.stack([_mask(circuit, model.config, direction) for circuit in circuits]).to(model.device, model.dtype)
     record = Record.empty(metrics=len(chosen), interventions=len(circuits), examples=len(examples))
-    journal = running.journal
-    if journal is not None:
-        record = journal.read(record)
-    with journal.keeping(record) if journal else nullcontext():
+    with running.keeping(record) as record:
         _score(model, examples, kept, direction, chosen, record, running)
     names = [metric.name for metric in chosen]
     return EdgeSetScores(*(dict(zip(names, part, strict=True)) for part in record.results))
@@ -110,8 +106,7 @@ def _score(
         for stack in stacks:
             if not record.has(stack, rows):
                 record.put(stack, rows, part.scores(model, kept[stack]))
-                if running.journal:
-                    running.journal.note(record)
+                running.note(record)
             done += len(stack) * (rows.stop - rows.start)
             running.on_done(done, total)
 
@@ -171,10 +166,7 @@ def _check(
     if model.is_hooked:
         raise InvalidValueError("the model has hooks attached; remove them with model.reset_hooks() before a circuit")
     check_direction(direction)
-    if not 0 <= examples.task_head < model.config.task_heads:
-        raise InvalidValueError(
-            f"task head {examples.task_head} does not exist: the model has {model.config.task_heads}, counted from 0"
-        )
+    examples.check_task_head(model.config)
     if not len(circuits):
         raise InvalidValueError("there are no circuits to run; give at least one set of edges")
     if examples.counterfactual is None:

@@ -58,7 +58,8 @@ class CircuitSearch:
             raise unknown_name("table", self.show, get_args(Show), listing=listing)
         if not 0 < self.size <= 1:
             raise InvalidValueError(f"size {self.size} is no share of the edges; allowed is more than 0 and up to 1")
-        self._attribution, self._curve  # noqa: B018 - refuses what they refuse, before any work
+        self._attribution()  # refuses what these refuse, before any work
+        self._curve()
 
     def __call__(
         self,
@@ -77,11 +78,11 @@ class CircuitSearch:
         circuit of that size has no edge.
         """
         quiet = Running(token_budget=running.token_budget)
-        scores = self._attribution(
+        scores = self._attribution()(
             model, task, length=length, n=n, generator=generator, task_head=task_head, running=quiet
         )
         if self.show in ("curve", "summary"):
-            curve = self._curve.curve(
+            curve = self._curve().curve(
                 model,
                 task,
                 scores=scores,
@@ -118,10 +119,8 @@ class CircuitSearch:
             return Circuit.greedy(scores, config, n=count)
         return Circuit.top(scores, config, n=count, by=self.choose)
 
-    @property
     def _attribution(self) -> EdgeAttribution:
         return EdgeAttribution(method=self.method, metric=self.metric, direction="noise", steps=self.steps)
 
-    @property
     def _curve(self) -> FaithfulnessCurve:
         return FaithfulnessCurve(metric=self.metric, sizes=self.sizes, choose=self.choose)

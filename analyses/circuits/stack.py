@@ -178,9 +178,9 @@ class Together(NamedTuple):
 def fitting(config: ModelConfig, *, width: int, n: int, token_budget: int) -> Together:
     """As many as hold at most as many numbers as a forward pass of the token budget; one of each at least.
 
-    On a processor twice as many take up to half as long again, and half as many no less time. For each
-    token of each circuit there are the senders' differences, and what a layer's heads read, before and after the norm,
-    or a forward pass, whichever is more; for each token of each example there are the reference run's values.
+    For each token of each circuit there are the senders' differences, and what a layer's heads read, before and after
+    the norm, or a forward pass, whichever is more; for each token of each example there are the reference run's values.
+    On a processor twice as many take up to half as long again, and half as many no less time.
     """
     passing = 3 * config.d_mlp + 4 * config.d_model
     senders = 1 + config.n_layers * (config.n_heads + 1)

@@ -7,7 +7,6 @@ start alike are stacked into one run up to the token budget (`analyses.intervent
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -83,10 +82,7 @@ def intervene(
     inputs = examples.clean if examples.counterfactual is None or base == "clean" else examples.counterfactual
     work = _Work(model, layer_weights(model, width=examples.width), examples, inputs, interventions, source, metrics)
     record = Record.empty(metrics=len(metrics), interventions=len(interventions), examples=len(examples))
-    journal = running.journal
-    if journal is not None:
-        record = journal.read(record)
-    with journal.keeping(record) if journal else nullcontext():
+    with running.keeping(record) as record:
         work.run(record, running)
     names = [metric.name for metric in metrics]
     unedited, other, edited = (dict(zip(names, kept, strict=True)) for kept in record.results)
@@ -105,6 +101,7 @@ def _check(
         raise InvalidValueError(
             "the model has hooks attached; remove them with model.reset_hooks() before an intervention"
         )
+    examples.check_task_head(model.config)
     if base == "counterfactual" and examples.counterfactual is None:
         raise InvalidValueError("the base is to be the counterfactual examples, and there are none; give them")
     for metric in metrics:
@@ -165,8 +162,7 @@ class _Work:
                 if not record.has(stack, rows):
                     logits = part.stacked.logits([self.interventions[number] for number in stack])
                     record.put(stack, rows, part.measured(logits))
-                    if running.journal:
-                        running.journal.note(record)
+                    running.note(record)
                 count += len(stack) * size
                 running.on_done(count, total)
 

@@ -6,12 +6,21 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import analyses
-from analyses import effects, list_metrics, overlap
+from analyses import ActivationPatching, PathPatching, effects, get_metric, list_metrics, overlap
+from analyses.ablation import AblationKind
+from analyses.attribution import attribution_patching, direct_logit_attribution, edge_attribution
 from analyses.circuits import curve
+from analyses.interventions import Site
+from analyses.patches import Direction
+from analyses.patching import By
+from analyses.scopes import Scope
+from tasks import get_task
+from tests.analyses.models import random_model, seeded
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted((DOCS / "analyses").glob("*.md"))
@@ -32,17 +41,46 @@ def test_every_public_name_is_explained(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("page", "columns"),
-    [("circuits", curve.COLUMNS), ("head-ablation", effects.COLUMNS), ("head-overlap", overlap.COLUMNS)],
+    [
+        ("attribution", edge_attribution.COLUMNS),
+        ("attribution", attribution_patching.COLUMNS),
+        ("attribution", direct_logit_attribution.COLUMNS),
+        ("circuits", curve.COLUMNS),
+        ("head-ablation", effects.COLUMNS),
+        ("head-overlap", overlap.COLUMNS),
+    ],
 )
 def test_every_column_is_explained_in_order(page: str, columns: Sequence[str]) -> None:
     text = (DOCS / "analyses" / f"{page}.md").read_text(encoding="utf-8")
-    table = text.partition("| column | meaning |")[2].partition("\n\n")[0]
-    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == columns
+    tables = [after.partition("\n\n")[0] for after in text.split("| column | meaning |")[1:]]
+    assert columns in [re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) for table in tables]
+
+
+@pytest.mark.parametrize(
+    ("page", "analysis"), [("activation-patching", ActivationPatching()), ("path-patching", PathPatching())]
+)
+def test_every_column_of_a_patch_is_explained_in_order(page: str, analysis: ActivationPatching | PathPatching) -> None:
+    task = get_task("copy", alphabet=4)
+    table = analysis(random_model(task.vocabulary, n_layers=1), task, length=2, n=2, generator=seeded())
+    test_every_column_is_explained_in_order(page, list(table.columns))
 
 
 def test_every_metric_is_explained() -> None:
-    text = (DOCS / "analyses" / "head-ablation.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `(\w+)` \| .*(?:in \[0, 1\]|nats)", text, re.MULTILINE) == list_metrics()
+    text = (DOCS / "analyses" / "metrics.md").read_text(encoding="utf-8")
+    table = text.partition("| metric | unit |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| .+ \| (more|less) \|$", table, re.MULTILINE)
+    assert rows == [(name, "more" if get_metric(name).better == 1 else "less") for name in list_metrics()]
+
+
+@pytest.mark.parametrize(
+    ("page", "allowed"),
+    [("head-ablation", AblationKind), ("activation-patching", Site), ("activation-patching", By), ("engine", Site),
+     ("activation-patching", Direction), ("path-patching", Direction), ("activation-patching", Scope),
+     ("head-ablation", Scope)],
+)  # fmt: skip
+def test_every_choice_is_named(page: str, allowed: object) -> None:
+    text = (DOCS / "analyses" / f"{page}.md").read_text(encoding="utf-8")
+    assert set(get_args(allowed)) <= set(re.findall(r"`(\w+)`", text))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
