@@ -133,7 +133,8 @@ def _token_accuracy(logits: Tensor, reading: Reading) -> Tensor:
 
 
 def _nll(logits: Tensor, reading: Reading) -> Tensor:
-    return reading.mean(logits.float().logsumexp(dim=-1) - _of(logits, reading.targets).float())
+    logits = _precise(logits)
+    return reading.mean(logits.logsumexp(dim=-1) - _of(logits, reading.targets))
 
 
 def _logit_difference(logits: Tensor, reading: Reading) -> Tensor:
@@ -144,8 +145,13 @@ def _logit_difference(logits: Tensor, reading: Reading) -> Tensor:
 def _kl(logits: Tensor, reading: Reading) -> Tensor:
     if reading.clean is None:
         raise InvalidValueError("metric 'kl' compares with the clean run's logits, and there are none; give them")
-    clean, edited = (part.float().log_softmax(dim=-1) for part in (reading.clean, logits))
+    clean, edited = (_precise(part).log_softmax(dim=-1) for part in (reading.clean, logits))
     return reading.mean((clean.exp() * (clean - edited)).sum(dim=-1))
+
+
+def _precise(logits: Tensor) -> Tensor:
+    """The logits in float32, or in float64 if they are."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _of(logits: Float[Tensor, "*stack scored vocab"], tokens: Int[Tensor, " scored"]) -> Float[Tensor, "*stack scored"]:
