@@ -25,6 +25,7 @@ from analyses.interventions import Edit as Edit
 from analyses.interventions import Fixed as Fixed
 from analyses.interventions import OtherRun as OtherRun
 from analyses.interventions import intervene as intervene
+from analyses.interventions.places import Places as Places
 from analyses.joint_ablation import JointAblation as JointAblation
 from analyses.journal import Journal as Journal
 from analyses.metrics import Metric as Metric

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Generator, Tensor
 
-from analyses.components import Component, check_components
+from analyses.components import Component, Together, check_components, check_together
 from analyses.effects import HeadEffects
 from analyses.examples import AT_ONCE, Examples, Running
 from analyses.heads import all_heads
@@ -49,12 +49,13 @@ class HeadAblation:
     kind: AblationKind = "mean"
     metric: str | Metric | UserMetric = "accuracy"
     heads: tuple[Component, ...] = ()
-    together: Literal["singly", "jointly"] = "singly"
+    together: Together = "singly"
     positions: Positions = "all"
 
     def __post_init__(self) -> None:
         check_kind(self.kind)
         check_scope(self.positions)
+        check_together(self.together)
 
     def __call__(
         self,

@@ -6,9 +6,13 @@ from typing import Literal, NamedTuple, get_args
 
 from analyses.heads import Head, check_heads
 from tasks import InvalidValueError
+from tasks.errors import unknown_name
 from training import ModelConfig
 
 PartKind = Literal["mlp", "attn", "layer"]
+
+Together = Literal["singly", "jointly"]
+"""Whether several things are changed one at a time, or at once."""
 
 
 class Part(NamedTuple):
@@ -51,6 +55,8 @@ def check_components(components: Iterable[Component], config: ModelConfig) -> No
     components = list(components)
     check_heads([one for one in components if isinstance(one, Head)], config)
     for place, one in enumerate(components):
+        if isinstance(one, Part) and one.kind not in get_args(PartKind):
+            raise unknown_name("part of a layer", one.kind, get_args(PartKind), listing="they are mlp, attn and layer")
         if isinstance(one, Part) and not 0 <= one.layer < config.n_layers:
             raise InvalidValueError(f"component {one} does not exist: the model has layers 0 to {config.n_layers - 1}")
         other = next((other for other in components[:place] if _overlap(one, other)), None)
@@ -63,3 +69,9 @@ def _overlap(one: Component, other: Component) -> bool:
         return False
     kinds = {part.kind if isinstance(part, Part) else "head" for part in (one, other)}
     return one == other or "layer" in kinds or kinds == {"head", "attn"}
+
+
+def check_together(together: str) -> None:
+    """Raises UnknownNameError unless it is `singly` or `jointly`."""
+    if together not in get_args(Together):
+        raise unknown_name("way", together, get_args(Together), listing="the ways are singly and jointly")

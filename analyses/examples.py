@@ -94,6 +94,18 @@ class Examples:
                 f"task head {self.task_head} does not exist: the model has {config.task_heads}, counted from 0"
             )
 
+    def check_answers_differ(self) -> None:
+        """Raises InvalidValueError if an example's counterfactual has the same answer, or there are none."""
+        if self.counterfactual is None:
+            raise InvalidValueError("the examples have no counterfactuals to compare with; give them")
+        both = self.clean.scored & self.counterfactual.scored
+        same = (~(both & (self.clean.tokens != self.counterfactual.tokens)).any(dim=1)).nonzero()[:, 0].tolist()
+        if same:
+            raise InvalidValueError(
+                f"the counterfactual of example {same[0]} has the same answer, so there is nothing to compare; "
+                "use task.counterfactual, which changes the answer"
+            )
+
     @classmethod
     def of_pair(cls, pair: Pair, *, task_head: int = 0) -> Self:
         """The examples of a pair of batches."""

@@ -57,11 +57,13 @@ class PatchEffects:
         """
         effects = self.effects
         ratio, ratio_error = ratio_of_means(effects, self.metric.better * (self.clean - self.corrupted))
+        labels = pd.DataFrame(self.labels)
+        places = [name for name in ("layer", "head", "position", "window") if name in labels]
         return pd.DataFrame(
             {
                 "direction": self.direction,
                 "metric": self.metric.name,
-                **pd.DataFrame(self.labels).to_dict("series"),
+                **labels.astype(dict.fromkeys(places, "Int64")).to_dict("series"),
                 "clean": self.clean.mean().item(),
                 "corrupted": self.corrupted.mean().item(),
                 "patched": self.patched.mean(dim=1).numpy(),

@@ -1,11 +1,11 @@
 """Exact path patching: what one component tells another directly."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 from torch import Generator
 
+from analyses.components import Together, check_together
 from analyses.examples import AT_ONCE, Examples, Running
 from analyses.graph import Edge, Receiver, Sender, check_edges, edges
 from analyses.interventions.sites import path_edit
@@ -40,11 +40,12 @@ class PathPatching:
     direction: Direction = "denoise"
     metric: str | Metric | UserMetric = "logit_difference"
     positions: Positions = "all"
-    together: Literal["singly", "jointly"] = "singly"
+    together: Together = "singly"
 
     def __post_init__(self) -> None:
         check_direction(self.direction)
         check_scope(self.positions)
+        check_together(self.together)
 
     def __call__(
         self,

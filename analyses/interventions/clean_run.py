@@ -3,13 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from analyses.interventions.mlp_entry import MLPEntry
 from analyses.interventions.places import Places
 from analyses.interventions.sites import Site
 from tasks import InvalidValueError
@@ -42,11 +40,6 @@ class LayerWeights:
     block: Block
     projection: tuple[Tensor, Tensor | None]
     turns: Tensor | None
-
-    @cached_property
-    def entry(self) -> MLPEntry | None:
-        """The short way from a head into the layer's MLP, if there is one."""
-        return MLPEntry.of(self.block)
 
 
 @dataclass(frozen=True)

@@ -102,10 +102,9 @@ def _check(
             "the model has hooks attached; remove them with model.reset_hooks() before an intervention"
         )
     examples.check_task_head(model.config)
+    _check_metrics(examples, metrics)
     if base == "counterfactual" and examples.counterfactual is None:
         raise InvalidValueError("the base is to be the counterfactual examples, and there are none; give them")
-    for metric in metrics:
-        metric.check(counterfactual=examples.counterfactual is not None)
     check_interventions(interventions, model.config, width=examples.width)
     edits = [edit for intervention in interventions for edit in intervention]
     if isinstance(source, Fixed):
@@ -117,6 +116,21 @@ def _check(
             f"the source's tokens must have shape {tuple(examples.clean.inputs.shape)}. "
             f"Got {tuple(source.inputs.shape)}"
         )
+
+
+def _check_metrics(examples: Examples, metrics: Sequence[Metric]) -> None:
+    names = [metric.name for metric in metrics]
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise InvalidValueError(
+            f"two metrics are named {twice!r}; name each its own way, with Metric.of(..., name=...)"
+        )
+    if not names:
+        raise InvalidValueError("there is no metric to measure; name at least one")
+    for metric in metrics:
+        metric.check(counterfactual=examples.counterfactual is not None)
+    if any(metric.reads == "counterfactual" for metric in metrics):
+        examples.check_answers_differ()
 
 
 @dataclass(frozen=True)
@@ -165,13 +179,14 @@ class _Work:
                     running.note(record)
                 count += len(stack) * size
                 running.on_done(count, total)
+            del part  # before the next one is run: two would take twice the room
 
     def parts(self, token_budget: int) -> Iterator[slice]:
-        """The examples of each part: what runs leave behind takes no more room than a forward pass of the budget."""
+        """The examples of each part: what runs leave behind takes half the room of a forward pass of the budget."""
         config, width = self.model.config, self.examples.width
         runs = 2 if isinstance(self.source, OtherRun) else 1
         kept = runs * config.n_layers * (6 + len(self._kept)) * config.d_model
-        tokens = min(token_budget / 2, token_budget * (3 * config.d_mlp + 4 * config.d_model) / kept)
+        tokens = token_budget * min(1.0, (3 * config.d_mlp + 4 * config.d_model) / kept) / 2
         rows = max(1, int(tokens) // width)
         for first in range(0, len(self.examples), rows):
             yield slice(first, min(first + rows, len(self.examples)))

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from analyses.interventions.clean_run import CleanRun, LayerRun, LayerWeights
+from analyses.interventions.mlp_entry import MLPEntry
 from analyses.interventions.places import Places
 from analyses.interventions.replacements import Replacements, group_of
 from analyses.interventions.sites import Edit, Intervention, Site
@@ -79,10 +80,18 @@ class Stacked:
     needed: Places
     task_head: int
     _products: dict[tuple[int, Places], Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _entries: dict[int, MLPEntry | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def entry(self, layer: int) -> MLPEntry | None:
+        """The short way from a head into a layer's MLP, if there is one; kept for one layer at a time."""
+        if layer not in self._entries:
+            self._entries.clear()
+            self._entries[layer] = MLPEntry.of(self.model.blocks[layer])
+        return self._entries[layer]
 
     def first_products(self, layer: int, places: Places) -> Float[Tensor, "batch_place first"]:
         """The clean run's first products of a layer's MLP, kept for the next stack that needs the same."""
-        entry = self.weights[layer].entry
+        entry = self.entry(layer)
         assert entry is not None
         if (layer, places) not in self._products:
             self._products.clear()
@@ -277,16 +286,21 @@ class _Layer:
         dz @ (W_O @ W_in), of rank d_head: far less work. The norm's scale divides both, so it comes after.
         """
         block, by_heads = self._block, middle.by_heads
-        if by_heads is None or self._at("attn_out") or self._at("resid_mid"):
-            return block.mlp(block.ln2(middle.values))
-        entry = self.stacked.weights[self.layer].entry
-        if entry is None:
+        entry = self.stacked.entry(self.layer) if self._is_short(middle) else None
+        if entry is None or by_heads is None:
             return block.mlp(block.ln2(middle.values))
         clean = self.stacked.first_products(self.layer, middle.places)
         products = torch.baddbmm(
             clean.expand(self.stack, *clean.shape), by_heads.change.flatten(1, 2), entry.by_head[by_heads.heads]
         )
         return entry.out(products.view(*middle.values.shape[:-1], -1), middle.values)
+
+    def _is_short(self, middle: Changed) -> bool:
+        """Whether only heads changed the stream, enough of them to make the short way into the MLP worth its making."""
+        if middle.by_heads is None or self._at("attn_out") or self._at("resid_mid"):
+            return False
+        stack, batch, places, d_model = middle.values.shape
+        return stack > 1 and stack * batch * places >= 2 * d_model
 
     # ---------------------------------------------------------------------------------------------- changed activations
 

@@ -5,12 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from analyses import HeadAblation, ablate
+from analyses import ActivationPatching, HeadAblation, ablate
 from analyses.examples import AT_ONCE, TOKEN_BUDGET, Examples, Running
 from analyses.heads import all_heads
-from analyses.interventions import Edit, OtherRun, intervene
-from analyses.interventions.places import Places
-from analyses.metrics import get_metric
 from benchmarks.memory import peak_bytes
 from tasks import Batch, InvalidValueError, Pair, get_task
 from tests.analyses.models import hand_batch, random_model, seeded
@@ -101,8 +98,7 @@ def test_a_sweep_takes_at_most_twice_the_memory_of_a_forward_pass_of_the_budget(
     config = ModelConfig.read({"n_layers": 6, "n_heads": 6, "d_model": 384, "d_vocab": len(TASK.vocabulary)})
     model = HookedTransformer(config, vocabulary=TASK.vocabulary, generator=seeded())
     pair = pair_of(16, length=16)
-    everywhere, width = Places.of(range(pair.clean.inputs.shape[1])), pair.clean.inputs.shape[1]
-    rows = TOKEN_BUDGET // width
+    rows = TOKEN_BUDGET // pair.clean.inputs.shape[1]
 
     @torch.inference_mode()
     def forward_pass() -> object:
@@ -113,10 +109,7 @@ def test_a_sweep_takes_at_most_twice_the_memory_of_a_forward_pass_of_the_budget(
         return ablate(model, Examples(pair.clean), [(head,) for head in all_heads(config)], kind="mean")
 
     def patching() -> object:
-        edits = [(Edit("resid_pre", layer, everywhere),) for layer in range(6)]
-        edits += [(Edit("z", layer, Places.of([place]), 5),) for layer in range(6) for place in range(0, width, 4)]
-        other = OtherRun(pair.counterfactual.inputs)
-        return intervene(model, Examples.of_pair(pair), edits, other, metrics=[get_metric("logit_difference")])
+        return ActivationPatching(site="z", by="head").effects(model, pair)
 
     peak = peak_bytes(ablation if work == "ablation" else patching)
     assert peak <= 2 * peak_bytes(forward_pass)

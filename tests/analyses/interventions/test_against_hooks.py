@@ -119,5 +119,5 @@ def test_every_edge(name: str) -> None:
 def test_where_answers_differ_in_length_or_are_read_in_places(name: str) -> None:
     task = get_task(name, **({"rows": 3, "columns": 3} if name == "shortest_path" else {}))
     model = random_model(task.vocabulary)
-    width = 8
+    width = task.sample(4, length=3, generator=seeded(3)).inputs.shape[1]
     assert_equal_to_hooks(model, task, interventions_of(model, width)[::2], "clean", [60, 100_000], n=4)
