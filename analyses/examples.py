@@ -1,6 +1,6 @@
 """The examples that an analysis runs on: clean ones, perhaps beside their counterfactuals."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -9,6 +9,7 @@ import torch
 from torch import Generator as TorchGenerator
 
 from analyses.journal import Journal, Record
+from analyses.metrics import Metric
 from tasks import Batch, InvalidValueError, Pair, Task
 from training import HookedTransformer, ModelConfig
 
@@ -105,6 +106,21 @@ class Examples:
                 f"the counterfactual of example {same[0]} has the same answer, so there is nothing to compare; "
                 "use task.counterfactual, which changes the answer"
             )
+
+    def check_metrics(self, metrics: Sequence[Metric]) -> None:
+        """Raises InvalidValueError unless there are metrics, of different names, that these examples can be read by."""
+        names = [metric.name for metric in metrics]
+        twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+        if twice is not None:
+            raise InvalidValueError(
+                f"two metrics are named {twice!r}; name each its own way, with Metric.of(..., name=...)"
+            )
+        if not names:
+            raise InvalidValueError("there is no metric to measure; name at least one")
+        for metric in metrics:
+            metric.check(counterfactual=self.counterfactual is not None)
+        if any(metric.reads == "counterfactual" for metric in metrics):
+            self.check_answers_differ()
 
     @classmethod
     def of_pair(cls, pair: Pair, *, task_head: int = 0) -> Self:

@@ -1,6 +1,6 @@
 """The metrics that an effect can be measured in, and which way is better."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -121,6 +121,30 @@ class Metric:
                 f"metric {self.name!r} compares with a counterfactual, and there is none here; use nll or accuracy, "
                 "or an analysis or ablation kind that has counterfactuals"
             )
+
+
+def measured(
+    metrics: Sequence[Metric], logits: Float[Tensor, "*stack scored vocab"], reading: Reading, *, first: int
+) -> Float[Tensor, "metric *stack batch"]:
+    """Every metric of every example of a part, in float64.
+
+    Args:
+        metrics: The metrics.
+        logits: The logits that predict the scored tokens.
+        reading: What they are read against.
+        first: The number of the part's first example, by which errors name examples.
+
+    Raises:
+        InvalidValueError: A metric without what it reads, or one that is not finite.
+    """
+    values = torch.stack([metric.values(logits, reading) for metric in metrics])
+    if not bool(torch.isfinite(values).all()):
+        metric, *_, row = (~torch.isfinite(values)).nonzero()[0].tolist()
+        raise InvalidValueError(
+            f"metric {metrics[metric].name!r} is not finite for example {first + row}, so no mean over examples is "
+            "defined; let it give a finite number for every example"
+        )
+    return values
 
 
 def _accuracy(logits: Tensor, reading: Reading) -> Tensor:

@@ -68,10 +68,10 @@ class PairAblation:
         found = ablation.of_sets(
             model, examples, [*singles, *pairs], about=(task.name, length), generator=generator, running=running
         )
-        return _table(found[0], heads, pairs)
+        return pair_table(found[0], heads, pairs)
 
 
-def _table(
+def pair_table(
     found: HeadEffects, heads: Sequence[Component], pairs: Sequence[tuple[Component, Component]]
 ) -> pd.DataFrame:
     """The pairs' rows, from the effects of the single heads and then of the pairs."""

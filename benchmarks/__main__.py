@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks import machine, operations
 from benchmarks.ablation_row import compare_ablation
 from benchmarks.attribution_row import compare_attribution
+from benchmarks.devices import Device, check_device
 from benchmarks.evaluation_row import compare_evaluation
 from benchmarks.patching_row import compare_patching
 from benchmarks.results import Comparison, print_comparison
@@ -42,6 +43,8 @@ def bench(
     shapes: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("2/4/64", "4/4/128", "6/6/384"),
     seconds: float = 120.0,
     threads: int = torch.get_num_threads(),
+    device: Device = "cpu",
+    examples: int | Literal["fitting"] = "fitting",
     out: Path | None = None,
 ) -> None:
     """Measure rows of the speed table (docs/benchmarks.md).
@@ -51,12 +54,15 @@ def bench(
         shapes: Model shapes as layers/heads/d_model (sampling has its own).
         seconds: About how long all timed rounds take together; each comparison has at least three rounds.
         threads: Threads of torch, the same for all.
+        device: Where models and examples are; cuda for ablation, patching and attribution.
+        examples: Examples per task of ablation and evaluation; "fitting" is what takes two cores seconds.
         out: Where to write everything measured, as JSON.
     """
     warnings.filterwarnings("ignore", module="transformer_lens")
+    check_device(device, rows)
     torch.set_num_threads(threads)
-    chosen = [Shape.parse(shape) for shape in shapes]
-    facts, console = machine.facts(), Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
+    chosen = [Shape.parse(shape).on(device, examples=examples) for shape in shapes]
+    facts, console = machine.facts(device), Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
     console.print(", ".join(f"{name}: {value}" for name, value in facts.items()), highlight=False)
     console.print(f"Operations counted: {operations.FORMULA}.\n", highlight=False)
     each = seconds / (len(rows) * len(chosen))

@@ -13,6 +13,7 @@ from analyses.examples import Examples
 from analyses.heads import all_heads
 from analyses.metrics import Reading
 from benchmarks import machine, operations
+from benchmarks.devices import Device
 from benchmarks.memory import peak_bytes
 from benchmarks.nnsight_peer import NNsightMap
 from benchmarks.peers import made
@@ -44,11 +45,11 @@ def compare_ablation(shape: Shape, *, seconds: float) -> Comparison:
     """
     model = shape.model(initializer_range=LARGE_WEIGHTS)
     maps, left_out = ablation_maps(model)
-    check_equal(maps, sample_batches(min(shape.examples, 8)))
-    batches = sample_batches(shape.examples)
+    check_equal(maps, sample_batches(min(shape.examples, 8), device=shape.device))
+    batches = sample_batches(shape.examples, device=shape.device)
     work = {name: partial(_both, one_map, batches) for name, one_map in maps.items()}
     contenders = [Contender(name, one) for name, one in work.items()]
-    rounds = run_rounds([*contenders, machine.matrix_product()], seconds=seconds)
+    rounds = run_rounds([*contenders, machine.matrix_product(shape.device)], seconds=seconds, device=shape.device)
     read, scored = batches[0].inputs.shape[1], int(batches[0].scored[0].sum())
     examples = len(batches) * shape.examples
     heads = model.config.n_layers * model.config.n_heads
@@ -58,16 +59,17 @@ def compare_ablation(shape: Shape, *, seconds: float) -> Comparison:
         rounds,
         per_unit={"head ablations": float(len(batches) * heads), "ablated examples": float(examples * heads)},
         flops=examples * operations.ablation_map(model.config, read=read, scored=scored),
-        peaks={name: peak_bytes(partial(one, 0)) for name, one in work.items()},
-        detail=f"{shape.examples} examples per task",
+        peaks={name: peak_bytes(partial(one, 0), device=shape.device) for name, one in work.items()},
+        detail=f"{shape.examples:,} examples per task; a unit is both maps",
         left_out=left_out,
     )
 
 
-def sample_batches(n: int) -> list[Batch]:
-    """The test examples that are ablated, one batch per task."""
+def sample_batches(n: int, *, device: Device = "cpu") -> list[Batch]:
+    """The test examples that are ablated, one batch per task; the same on every device."""
     generator = named_generator(0, "ablation")
-    return [member.task.sample(n, length=ABLATION_LENGTH, generator=generator, stream="test") for member in TASKS]
+    made = [member.task.sample(n, length=ABLATION_LENGTH, generator=generator, stream="test") for member in TASKS]
+    return [batch.to(torch.device(device)) for batch in made]
 
 
 def ablation_maps(model: HookedTransformer) -> tuple[dict[str, Map], dict[str, str]]:
@@ -88,7 +90,7 @@ def check_equal(maps: dict[str, Map], batches: Sequence[Batch]) -> None:
     """Raises RuntimeError unless all contenders find the same effects, in accuracy and in nats, to 1e-5."""
     for batch in batches:
         for metric in ("accuracy", "nll"):
-            effects = {name: one_map(batch, metric) for name, one_map in maps.items()}
+            effects = {name: one_map(batch, metric).cpu() for name, one_map in maps.items()}
             for name, found in effects.items():
                 difference = (found - effects[OURS]).abs().max().item()
                 if difference > TOLERANCE * max(1.0, effects[OURS].abs().max().item()):

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.tools.analysis import attribution_patching
 from transformer_lens.tools.analysis.attribution_patching import (
     AttributionResult,
     EdgeAttributionConfig,
     Node,
-    attribution_patch,
 )
 
 from analyses.attribution import EdgeAttribution
@@ -25,11 +26,11 @@ from benchmarks.memory import peak_bytes
 from benchmarks.pairs import check_close, logit_differences, sample_pair
 from benchmarks.results import OURS, TRANSFORMER_LENS, Comparison, compared
 from benchmarks.rounds import Contender, run_rounds
-from benchmarks.shapes import LARGE_WEIGHTS, PAIR_LENGTH, Shape
+from benchmarks.shapes import LARGE_WEIGHTS, Shape
 from tasks import Pair
 from training import HookedTransformer, ModelConfig
 
-TITLE = f"attribution of every edge (EAP), length {PAIR_LENGTH}"
+TITLE = "attribution of every edge (EAP)"
 
 TOLERANCE = 1e-4
 """Scores are sums of many products of gradients and differences, in float32."""
@@ -39,6 +40,9 @@ STEPS = 5
 INTEGRATED = f"{OURS}, EAP-IG of {STEPS} steps"
 """TransformerLens has no integrated gradients."""
 
+PASSES = f"{TRANSFORMER_LENS}, passes only"
+"""What its tool would take if scoring cost nothing: the bound of any way to score that keeps its passes."""
+
 
 def compare_attribution(shape: Shape, *, seconds: float) -> Comparison:
     """Checks that ours and TransformerLens find the same scores, then times them, and integrated gradients of ours.
@@ -47,25 +51,31 @@ def compare_attribution(shape: Shape, *, seconds: float) -> Comparison:
         RuntimeError: They find different ones.
     """
     model = shape.model(initializer_range=LARGE_WEIGHTS)
-    bridge, pair, few = llama_bridge(model), sample_pair(shape.pairs), sample_pair(2)
+    bridge, sample = llama_bridge(model), partial(sample_pair, length=shape.pair_length, device=shape.device)
+    pair, few = sample(shape.pairs), sample(2)
     check_close(mean_scores(model, bridge, few), tolerance=TOLERANCE)
     work: dict[str, Callable[[int], object]] = {
         OURS: lambda _: our_scores(model, pair),
         INTEGRATED: lambda _: our_scores(model, pair, method="EAP-IG-inputs"),
         TRANSFORMER_LENS: lambda _: bridge_scores(bridge, pair),
+        PASSES: lambda _: bridge_passes(bridge, pair),
     }
     contenders = [Contender(name, one) for name, one in work.items()]
-    rounds = run_rounds([*contenders, machine.matrix_product()], seconds=seconds)
-    sizes = {"read": pair.clean.inputs.shape[1], "scored": int(pair.clean.scored[0].sum())}
+    rounds = run_rounds([*contenders, machine.matrix_product(shape.device)], seconds=seconds, device=shape.device)
+    tokens = {"read": pair.clean.inputs.shape[1], "scored": int(pair.clean.scored[0].sum())}
+    edges = int(edge_mask(model.config).sum())
     return compared(
         TITLE,
         shape,
         rounds,
-        per_unit={"pairs": float(shape.pairs), "edges": float(shape.pairs * edge_mask(model.config).sum())},
-        flops=shape.pairs * operations.attribution(model.config, **sizes, points=0),
-        own_flops={INTEGRATED: shape.pairs * operations.attribution(model.config, **sizes, points=STEPS)},
-        peaks={name: peak_bytes(partial(one, 0)) for name, one in work.items()},
-        detail=f"{shape.pairs} pairs",
+        per_unit={"pairs": float(shape.pairs)},
+        flops=shape.pairs * operations.attribution(model.config, **tokens, points=0),
+        own_flops={
+            INTEGRATED: shape.pairs * operations.attribution(model.config, **tokens, points=STEPS),
+            PASSES: shape.pairs * operations.attribution_passes(model.config, **tokens, points=0),
+        },
+        peaks={name: peak_bytes(partial(one, 0), device=shape.device) for name, one in work.items()},
+        detail=f"{shape.pairs} pairs of length {shape.pair_length}, {edges:,} edges; a unit is all scores",
     )
 
 
@@ -93,8 +103,24 @@ def bridge_scores(bridge: TransformerBridge, pair: Pair) -> list[AttributionResu
         def metric(logits: Tensor, one: Pair = one) -> Tensor:
             return logit_differences(logits, one).sum()
 
-        found.append(attribution_patch(bridge, one.clean.inputs, one.counterfactual.inputs, metric, config))
+        sides = (one.clean.inputs, one.counterfactual.inputs)
+        found.append(attribution_patching.attribution_patch(bridge, *sides, metric, config))
     return found
+
+
+def bridge_passes(bridge: TransformerBridge, pair: Pair) -> list[AttributionResult]:
+    """TransformerLens' tool with nothing to score: the same forwards and backwards with what they keep, pair by pair.
+
+    Its loop in Python over edges and positions, which scores one at a time, and its check of each layer's heads are
+    left out; so are all scores.
+    """
+    with patch.multiple(
+        attribution_patching,
+        enumerate_edges=lambda _model, _cache: [],
+        _edge_effects=lambda _clean, _corrupt, _edges: {},
+        _check_attention_write_is_head_sum=lambda _cache, _n_layers: None,
+    ):
+        return bridge_scores(bridge, pair)
 
 
 def edge_matrix(results: Sequence[AttributionResult], config: ModelConfig) -> Tensor:

@@ -47,7 +47,7 @@ def compare_evaluation(shape: Shape, *, seconds: float) -> Comparison:
         per_unit={"examples": float(len(batch))},
         flops=len(batch) * operations.forward(model.config, read=read, scored=scored),
         peaks={name: peak_bytes(partial(one, 0)) for name, one in work.items()},
-        detail=f"{len(batch)} examples",
+        detail=f"{len(batch):,} examples; a unit is all of them",
     )
 
 

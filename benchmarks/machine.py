@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.devices import Device
 from benchmarks.rounds import Contender
 
-SIDE = 1024
-"""Side of the square float32 matrices: large enough for the best rate, small enough for the cache."""
+SIDES: dict[Device, int] = {"cpu": 1024, "cuda": 4096}
+"""Side of the square float32 matrices: large enough for the best rate, and on the processor small enough for the cache."""
 
 PRODUCTS = 4
 """Products per unit of work."""
@@ -18,9 +19,10 @@ PRODUCTS = 4
 MATRIX_PRODUCT = "matrix product"
 
 
-def matrix_product() -> Contender:
+def matrix_product(device: Device = "cpu") -> Contender:
     """A contender that multiplies matrices and nothing else; the others are measured against its rate."""
-    left = torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    side = SIDES[device]
+    left = torch.rand(side, side, generator=torch.Generator().manual_seed(0)).to(device)
     out = torch.empty_like(left)
 
     def multiply(_: int) -> None:
@@ -30,14 +32,15 @@ def matrix_product() -> Contender:
     return Contender(MATRIX_PRODUCT, multiply)
 
 
-def matrix_product_flops() -> int:
+def matrix_product_flops(device: Device = "cpu") -> int:
     """Floating-point operations of one unit of `matrix_product`: 2 n^3 for each product of n x n matrices."""
-    return PRODUCTS * 2 * SIDE**3
+    return PRODUCTS * 2 * SIDES[device] ** 3
 
 
-def facts() -> dict[str, str | int | float]:
+def facts(device: Device = "cpu") -> dict[str, str | int | float]:
     """What a reader needs to judge the numbers."""
     return {
+        **({"GPU": torch.cuda.get_device_name()} if device == "cuda" else {}),
         "processor": _processor(),
         "cores": os.cpu_count() or 0,
         "threads": torch.get_num_threads(),

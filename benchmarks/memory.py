@@ -10,9 +10,13 @@ from pathlib import Path
 
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.devices import Device, cuda_peak_bytes
 
-def peak_bytes(work: Callable[[], object]) -> int:
-    """The most bytes that tensors held at one time during the work, beyond those held before it."""
+
+def peak_bytes(work: Callable[[], object], *, device: Device = "cpu") -> int:
+    """The most bytes that tensors held at one time on the device during the work, beyond those held before it."""
+    if device == "cuda":
+        return cuda_peak_bytes(work)
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         with quiet_profiler(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:

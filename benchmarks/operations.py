@@ -65,7 +65,7 @@ def ablation_map(config: ModelConfig, *, read: int, scored: int) -> int:
     """One example of an ablation map of every head.
 
     What a head changes reaches its own layer's MLP through d_head numbers a position: the MLP's first products are
-    those of the clean run, made once in each layer, plus a product of d_head instead of d_model rows.
+    those of the clean pass, which are counted there, plus a product of d_head instead of d_model rows.
     """
     total = forward(config, read=read, scored=scored)
     for layer in range(config.n_layers):
@@ -76,7 +76,7 @@ def ablation_map(config: ModelConfig, *, read: int, scored: int) -> int:
             last = later == config.n_layers - 1
             behind += mlp(config, scored if last else read) + attention(config, read, scored, last)
         directly = config.n_heads * entered
-        total += min(directly, entered + directly * config.d_head // config.d_model)
+        total += min(directly, directly * config.d_head // config.d_model)
         total += config.n_heads * (2 * config.d_head * config.d_model * changed + behind)
     return total
 
@@ -102,6 +102,9 @@ def patch(config: ModelConfig, *, layer: int, position: int, read: int, scored: 
     The change passes W_O and the layer's MLP at its own position. The next layer projects it there alone, but mixes it
     in at that position and all later ones, and later layers compute all of those. The last layer has queries, an output
     map, an MLP and logits at scored positions only, so a change that it makes elsewhere needs nothing.
+
+    The way into the MLP at the patched position is counted directly, with products of d_model rows, not by rank d_head
+    as in `ablation_map`: there is one position, so there is little to save.
     """
     last, reached = config.n_layers - 1, read - position
     answers, here = min(scored, reached), int(position >= read - scored)
@@ -125,9 +128,9 @@ def _exchange(config: ModelConfig) -> int:
 def attribution(config: ModelConfig, *, read: int, scored: int, points: int) -> int:
     """One pair's scores of every edge: EAP, with its gradient at one of the two runs, or EAP-IG at so many points.
 
-    A gradient with regard to activations takes each product with weights once more, and mixing twice. What each head
-    changes is its difference of z through W_O; an edge is the product of two vectors at each position that is read
-    (edges into the last layer's queries and MLP, and into the logits: at each scored position).
+    Beside the passes, what each head changes is its difference of z through W_O; an edge is the product of two vectors
+    at each position that is read (what the last layer's heads change, and edges into its queries and MLP and into the
+    logits: at each scored position).
 
     Args:
         config: The model's shape.
@@ -135,11 +138,20 @@ def attribution(config: ModelConfig, *, read: int, scored: int, points: int) -> 
         scored: How many of them, at the end, predict something.
         points: Points besides the two runs; 0 for EAP.
     """
+    passes = attribution_passes(config, read=read, scored=scored, points=points)
+    written = (config.n_layers - 1) * output_map(config, read) + output_map(config, scored)
+    return passes + written + _edges(config, read=read, scored=scored)
+
+
+def attribution_passes(config: ModelConfig, *, read: int, scored: int, points: int) -> int:
+    """One pair's runs and gradients, as `attribution` needs them.
+
+    A gradient with regard to activations takes each product with weights once more, and mixing twice.
+    """
     one = forward(config, read=read, scored=scored)
     last = config.n_layers - 1
     gradient = one + sum(mixing(config, read, scored if layer == last else read) for layer in range(config.n_layers))
-    written = config.n_layers * output_map(config, read)
-    return (2 + points) * one + max(1, points) * gradient + written + _edges(config, read=read, scored=scored)
+    return (2 + points) * one + max(1, points) * gradient
 
 
 def _edges(config: ModelConfig, *, read: int, scored: int) -> int:

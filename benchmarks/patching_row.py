@@ -16,12 +16,12 @@ from benchmarks.pairs import check_close, logit_differences, sample_pair
 from benchmarks.plain import N_CTX, PlainModel, plain_model
 from benchmarks.results import OURS, PLAIN, TRANSFORMER_LENS, Comparison, compared
 from benchmarks.rounds import Contender, run_rounds
-from benchmarks.shapes import LARGE_WEIGHTS, PAIR_LENGTH, Shape
+from benchmarks.shapes import LARGE_WEIGHTS, Shape
 from tasks import Pair
 from training import HookedTransformer
 from training.interop import to_transformer_lens
 
-TITLE = f"patching of every head at every position, length {PAIR_LENGTH}"
+TITLE = "patching of every head at every position"
 
 TOLERANCE = 1e-5
 
@@ -36,12 +36,12 @@ def compare_patching(shape: Shape, *, seconds: float) -> Comparison:
         RuntimeError: They find different ones.
     """
     model = shape.model(initializer_range=LARGE_WEIGHTS)
-    sweeps, pair = patching_sweeps(model), sample_pair(shape.pairs)
-    few = sample_pair(2)
+    sweeps, sample = patching_sweeps(model), partial(sample_pair, length=shape.pair_length, device=shape.device)
+    pair, few = sample(shape.pairs), sample(2)
     check_close({name: sweep(few) for name, sweep in sweeps.items()}, tolerance=TOLERANCE)
     work = {name: lambda _, sweep=sweep: sweep(pair) for name, sweep in sweeps.items()}
     contenders = [Contender(name, one) for name, one in work.items()]
-    rounds = run_rounds([*contenders, machine.matrix_product()], seconds=seconds)
+    rounds = run_rounds([*contenders, machine.matrix_product(shape.device)], seconds=seconds, device=shape.device)
     read, scored = pair.clean.inputs.shape[1], int(pair.clean.scored[0].sum())
     patches = model.config.n_layers * model.config.n_heads * read
     return compared(
@@ -50,8 +50,8 @@ def compare_patching(shape: Shape, *, seconds: float) -> Comparison:
         rounds,
         per_unit={"patches": float(patches), "patched examples": float(patches * shape.pairs)},
         flops=shape.pairs * operations.patching_sweep(model.config, read=read, scored=scored),
-        peaks={name: peak_bytes(partial(one, 0)) for name, one in work.items()},
-        detail=f"{shape.pairs} pairs",
+        peaks={name: peak_bytes(partial(one, 0), device=shape.device) for name, one in work.items()},
+        detail=f"{shape.pairs} pairs of length {shape.pair_length}; a unit is a sweep",
     )
 
 

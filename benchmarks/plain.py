@@ -92,7 +92,7 @@ def _rotate(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
 
 @torch.no_grad()
 def plain_model(model: HookedTransformer) -> PlainModel:
-    """The plain model with the same weights as ours."""
+    """The plain model with the same weights as ours, on its device."""
     with torch.random.fork_rng(devices=[]):  # the layers draw weights from the global generator when made
         plain = PlainModel(model.config)
     plain.wte.weight.copy_(model.W_E)
@@ -107,4 +107,4 @@ def plain_model(model: HookedTransformer) -> PlainModel:
         theirs.gate.weight.copy_(ours.mlp.W_gate.T)
         theirs.up.weight.copy_(ours.mlp.W_in.T)
         theirs.down.weight.copy_(ours.mlp.W_out.T)
-    return plain
+    return plain.to(model.device)

@@ -27,7 +27,7 @@ class Measured:
     Attributes:
         name: The contender.
         flops: Floating-point operations that a unit of its work needs.
-        seconds: Per unit of work (a training step; the maps of both tasks).
+        seconds: Per unit of work.
         speeds: What it did in a second, by what is counted.
         share: Needed floating-point operations per second, over the rate of matrix products in the same round.
         peak: Bytes that tensors took at the most during a unit, beyond weights and optimiser state.
@@ -54,6 +54,7 @@ class Comparison:
         shape: `layers/heads/d_model`.
         detail: Sizes.
         rounds: How many rounds there were.
+        unit: A unit of work, in words: a step, a pair of maps.
         units: Units of work in each round.
         matrix_rate: Operations per second of square matrix products, in the same rounds.
         measured: The contenders, ours first.
@@ -65,6 +66,7 @@ class Comparison:
     shape: str
     detail: str
     rounds: int
+    unit: str
     units: int
     matrix_rate: Spread
     measured: tuple[Measured, ...]
@@ -81,6 +83,7 @@ def compared(
     shape: Shape,
     rounds: Rounds,
     *,
+    unit: str,
     per_unit: Mapping[str, float],
     flops: float,
     own_flops: Mapping[str, float] | None = None,
@@ -93,8 +96,9 @@ def compared(
 
     Args:
         title: The row.
-        shape: The models' shape.
+        shape: The models' shape, and where they are.
         rounds: What was timed.
+        unit: A unit of work, in words.
         per_unit: How much of what a unit of work holds.
         flops: Floating-point operations that a unit needs.
         own_flops: The same for contenders that do other work.
@@ -104,7 +108,7 @@ def compared(
         slopes: Growth of peak memory.
     """
     product = rounds.seconds[machine.MATRIX_PRODUCT]
-    product_flops = machine.matrix_product_flops()
+    product_flops = machine.matrix_product_flops(shape.device)
 
     def measured(name: str) -> Measured:
         own, needed = rounds.seconds[name], (own_flops or {}).get(name, flops)
@@ -118,7 +122,16 @@ def compared(
     rate = rounds.speed(machine.MATRIX_PRODUCT, per_unit=product_flops)
     everyone = tuple(measured(name) for name in peaks)
     return Comparison(
-        title, str(shape), detail, len(rounds), rounds.units, rate, everyone, left_out or {}, slopes or {}
+        title,
+        str(shape),
+        f"{detail}, on {shape.device}",
+        len(rounds),
+        unit,
+        rounds.units,
+        rate,
+        everyone,
+        left_out or {},
+        slopes or {},
     )
 
 
@@ -129,20 +142,32 @@ def print_comparison(console: Console, found: Comparison) -> None:
     about += f" ({rate.low / 1e9:.0f}-{rate.high / 1e9:.0f})"
     table = Table(title=f"{found.title}, {found.shape} ({found.detail}; {about})", title_justify="left")
     table.add_column("")
+    table.add_column(f"s per {found.unit}", justify="right")
     for what in found.measured[0].speeds:
         table.add_column(f"{what}/s", justify="right")
     halves = any(one.half for one in found.measured)
     for heading in ("share of rate", "peak MiB", "ours is faster by", *(["in bfloat16 by"] if halves else [])):
         table.add_column(heading, justify="right")
     for one in found.measured:
-        speeds = [f"{speed.median:,.0f}" for speed in one.speeds.values()]
+        speeds = [_speed(speed.median) for speed in one.speeds.values()]
         ratios = [_ratio(one.ratio), *([_ratio(one.half)] if halves else [])]
-        table.add_row(one.name, *speeds, f"{one.share.median:.0%}", f"{one.peak / 2**20:.1f}", *ratios)
+        table.add_row(
+            one.name,
+            f"{one.seconds.median:.3g}",
+            *speeds,
+            f"{one.share.median:.0%}",
+            f"{one.peak / 2**20:.1f}",
+            *ratios,
+        )
     console.print(table)
     for name, slope in found.slopes.items():
         console.print(f"{name}: {slope:.1f} MiB more with every 1,000 tokens", highlight=False)
     for name, reason in found.left_out.items():
         console.print(f"{name} left out: {reason}", highlight=False)
+
+
+def _speed(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _ratio(ratio: Spread | None) -> str:

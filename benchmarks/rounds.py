@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.devices import Device, wait_for
+
 LEAST_ROUNDS = 3
 
 
@@ -61,7 +63,7 @@ class Rounds:
         return Spread.of([other / mine for mine, other in pairs])
 
 
-def run_rounds(contenders: Sequence[Contender], *, seconds: float, first: int = 0) -> Rounds:
+def run_rounds(contenders: Sequence[Contender], *, seconds: float, first: int = 0, device: Device = "cpu") -> Rounds:
     """Times the contenders in rounds A B C A B C ...
 
     The first two units of each contender (one, if that is slow) warm up and set how many units make a round; rounds
@@ -72,10 +74,11 @@ def run_rounds(contenders: Sequence[Contender], *, seconds: float, first: int = 
         contenders: What to compare.
         seconds: About how long the timed rounds take together.
         first: The first unit's number.
+        device: Where the work is done: a unit ends when it is done there.
     """
-    once = sum(_seconds(contender, range(first, first + 1)) for contender in contenders)
+    once = sum(_seconds(contender, range(first, first + 1), device) for contender in contenders)
     if LEAST_ROUNDS * once < seconds:  # there is time to measure it again, warm
-        once = min(once, sum(_seconds(contender, range(first + 1, first + 2)) for contender in contenders))
+        once = min(once, sum(_seconds(contender, range(first + 1, first + 2), device) for contender in contenders))
     units = max(1, int(seconds / (8 * once)))
     count = max(LEAST_ROUNDS, round(seconds / (units * once)))
     measured: dict[str, list[float]] = {contender.name: [] for contender in contenders}
@@ -84,12 +87,13 @@ def run_rounds(contenders: Sequence[Contender], *, seconds: float, first: int = 
         turn = place % len(contenders)
         gc.collect()
         for contender in (*contenders[turn:], *contenders[:turn]):
-            measured[contender.name].append(_seconds(contender, numbers) / units)
+            measured[contender.name].append(_seconds(contender, numbers, device) / units)
     return Rounds(units, measured)
 
 
-def _seconds(contender: Contender, numbers: range) -> float:
+def _seconds(contender: Contender, numbers: range, device: Device) -> float:
     started = time.perf_counter()
     for number in numbers:
         contender.work(number)
+        wait_for(device)
     return time.perf_counter() - started

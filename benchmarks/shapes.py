@@ -1,7 +1,9 @@
 """What is measured: model shapes, the mixture they train on, and how many examples fit the time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from benchmarks.devices import Device
 from tasks import InvalidValueError, Member, get_group
 from training import HookedTransformer, MemberConfig, ModelConfig, OptimizerConfig, TrainConfig, named_generator
 
@@ -10,8 +12,9 @@ MAIN_LENGTH, AUXILIARY_LENGTH = 16, 32
 
 ABLATION_LENGTH = 16
 
-PAIR_LENGTH = 8
-"""Of the pairs that are patched and attributed: TransformerLens patches every position in a pass of its own."""
+PAIR_LENGTH, WIDE_PAIR_LENGTH = 8, 5
+"""Of the pairs that are patched and attributed, and of a wide model's: TransformerLens patches every position in a pass
+of its own."""
 
 EVALUATION_LENGTH = 32
 
@@ -36,6 +39,8 @@ class Shape:
         batch_size: Examples of a training step.
         examples: Examples per task of an ablation map.
         pairs: Pairs that are patched and attributed.
+        pair_length: Their length.
+        device: Where models and examples are.
     """
 
     n_layers: int
@@ -44,6 +49,8 @@ class Shape:
     batch_size: int
     examples: int
     pairs: int
+    pair_length: int = PAIR_LENGTH
+    device: Device = "cpu"
 
     def __str__(self) -> str:
         return f"{self.n_layers}/{self.n_heads}/{self.d_model}"
@@ -59,8 +66,22 @@ class Shape:
         if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
             raise InvalidValueError(f"shape {text!r} is not of the form 'layers/heads/d_model', as in '2/4/64'")
         n_layers, n_heads, d_model = map(int, parts)
-        sizes = (32, 16, 4) if d_model >= 256 else (64, 256, 16) if d_model >= 128 else (64, 256, 64)
+        if d_model >= 256:
+            return cls(n_layers, n_heads, d_model, 32, 16, 2, WIDE_PAIR_LENGTH)
+        sizes = (64, 256, 16) if d_model >= 128 else (64, 256, 64)
         return cls(n_layers, n_heads, d_model, *sizes)
+
+    def on(self, device: Device, *, examples: int | Literal["fitting"]) -> "Shape":
+        """The same on a device, with so many examples per task.
+
+        Raises:
+            InvalidValueError: Fewer than two examples: a mean over one is that example's own value.
+        """
+        if examples == "fitting":
+            return replace(self, device=device)
+        if examples < 2:
+            raise InvalidValueError(f"examples must be at least 2, or 'fitting'. Got {examples}")
+        return replace(self, device=device, examples=examples)
 
     def config(self, *, initializer_range: float = 0.02) -> TrainConfig:
         """The training configuration: the group's mixture, and the optimiser as it is by default."""
@@ -74,7 +95,7 @@ class Shape:
         )
 
     def model(self, *, initializer_range: float = 0.02) -> HookedTransformer:
-        """Our model of this shape with its initial weights."""
+        """Our model of this shape with its initial weights, the same on every device."""
         config = self.config(initializer_range=initializer_range)
         weights = named_generator(config.seed, "weights")
-        return HookedTransformer(config.model, vocabulary=GROUP.vocabulary, generator=weights)
+        return HookedTransformer(config.model, vocabulary=GROUP.vocabulary, generator=weights).to(self.device)

@@ -50,7 +50,7 @@ def compare_training(shape: Shape, *, seconds: float) -> Comparison:
         per_unit={"examples": float(shape.batch_size), "scored tokens": scored, "tokens": read},
         flops=flops,
         peaks=peaks,
-        detail=f"batch {shape.batch_size}",
+        detail=f"batch {shape.batch_size}; a unit is a step",
         left_out=left_out,
         slopes={name: memory_slope(config, precision) for name, precision in ((OURS, "float32"), (HALF, "bfloat16"))},
     )

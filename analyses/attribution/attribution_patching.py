@@ -58,7 +58,7 @@ class AttributionPatching:
 
     site: HeadSite | StreamSite = "z"
     by: By = "head"
-    direction: Direction = "noise"
+    direction: Direction = "denoise"
     metric: str | Metric | UserMetric = "logit_difference"
 
     def __post_init__(self) -> None:
@@ -135,7 +135,7 @@ class AttributionPatching:
             InvalidValueError: As `EdgeAttribution.scores`.
         """
         check_model(model, examples)
-        check_pairs(examples, answers_differ=get_metric(self.metric).reads == "counterfactual")
+        check_pairs(examples)
         return scores_in_parts(
             examples,
             lambda part: self._scores(model, part),

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from analyses.examples import Examples
 from analyses.metrics import Metric
-from tasks import InvalidValueError, Pair
+from tasks import InvalidValueError
 from tasks.errors import unknown_name
 from training import HookedTransformer
 
@@ -49,23 +49,14 @@ def check_model(model: HookedTransformer, examples: Examples) -> None:
     examples.check_task_head(model.config)
 
 
-def check_pairs(examples: Examples, *, answers_differ: bool) -> None:
-    """Checks that the examples have counterfactuals.
-
-    Args:
-        examples: The examples.
-        answers_differ: Whether each example's answer must differ from its counterfactual's somewhere.
-
-    Raises:
-        InvalidValueError: There are none, or an answer does not differ.
-    """
+def check_pairs(examples: Examples) -> None:
+    """Raises InvalidValueError unless every example has a counterfactual, with another answer."""
     if examples.counterfactual is None:
         raise InvalidValueError(
             "attribution compares each example with its counterfactual, and there are none here; give "
             "Examples.of_pair(task.counterfactual(batch, generator=...)), or use DirectLogitAttribution with 'logit'"
         )
-    if answers_differ:
-        Pair(examples.clean, examples.counterfactual)  # refuses answers that do not
+    examples.check_answers_differ()
 
 
 def check_finite(values: Tensor) -> None:

@@ -129,7 +129,7 @@ class DirectLogitAttribution:
         """
         check_model(model, examples)
         if self.metric == "logit_difference":
-            check_pairs(examples, answers_differ=True)
+            check_pairs(examples)
         return scores_in_parts(
             examples,
             lambda part: self._scores(model, part),

@@ -65,7 +65,7 @@ class EdgeAttribution:
 
     method: Method = "EAP"
     metric: str | Metric | UserMetric = "logit_difference"
-    direction: Direction = "noise"
+    direction: Direction = "denoise"
     steps: int = 5
 
     def __post_init__(self) -> None:
@@ -139,10 +139,10 @@ class EdgeAttribution:
 
         Raises:
             InvalidValueError: A model with hooks attached, no counterfactuals, no such task head, a metric without a
-                gradient, a logit difference of equal answers, or activations that are not finite.
+                gradient, a counterfactual with the clean answer, or activations that are not finite.
         """
         check_model(model, examples)
-        check_pairs(examples, answers_differ=get_metric(self.metric).reads == "counterfactual")
+        check_pairs(examples)
         shape = len(senders(model.config)), len(receivers(model.config))
         return scores_in_parts(
             examples,

@@ -11,7 +11,7 @@ from analyses.circuits.stack import Reference, Stack, fitting
 from analyses.examples import AT_ONCE, Examples, Running
 from analyses.graph import Edge, check_edges, edge_mask, receivers, senders
 from analyses.journal import Record
-from analyses.metrics import Metric, Reading, UserMetric, get_metric
+from analyses.metrics import Metric, Reading, UserMetric, get_metric, measured
 from analyses.patches import Direction, check_direction
 from tasks import InvalidValueError
 from training import HookedTransformer, ModelConfig
@@ -74,11 +74,13 @@ def run_edge_sets(
     Raises:
         UnknownNameError: No such metric or direction.
         InvalidValueError: No circuits, an edge that is not there or named twice, examples without counterfactuals, no
-            such task head, a model with hooks attached, or logits that are not finite.
+            such task head, a model with hooks attached, no metrics or two of one name, a counterfactual with the clean
+            answer where a metric compares with it, or logits or metrics that are not finite.
     """
     chosen = [get_metric(metric) for metric in metrics]
-    _check(model, examples, circuits, direction)
-    kept = torch.stack([_mask(circuit, model.config, direction) for circuit in circuits]).to(model.device, model.dtype)
+    _check(model, examples, circuits, direction, chosen)
+    masks = [_mask(circuit, model.config, direction) for circuit in circuits]
+    kept = torch.stack(masks).to(model.device, torch.promote_types(model.dtype, torch.float32))
     record = Record.empty(metrics=len(chosen), interventions=len(circuits), examples=len(examples))
     with running.keeping(record) as record:
         _score(model, examples, kept, direction, chosen, record, running)
@@ -120,6 +122,7 @@ class _Part:
     reading: Reading
     metrics: list[Metric]
     task_head: int
+    first: int
     clean: Float[Tensor, "metric batch"]
     counterfactual: Float[Tensor, "metric batch"]
 
@@ -137,8 +140,8 @@ class _Part:
         for side in sides:
             _check_finite(side)
         reading = Reading(batch=clean, counterfactual=counterfactual, clean=sides[0])
-        ends = [torch.stack([metric.values(side, reading) for metric in metrics]) for side in sides]
-        return cls(run.inputs, reference, reading, metrics, task_head, *ends)
+        ends = [measured(metrics, side, reading, first=rows.start) for side in sides]
+        return cls(run.inputs, reference, reading, metrics, task_head, rows.start, *ends)
 
     def scores(
         self, model: HookedTransformer, kept: Float[Tensor, "circuit receiver sender"]
@@ -147,7 +150,7 @@ class _Part:
         stack = Stack(model, self.reference, self.reading.batch.predicting, kept)
         logits = stack.logits(self.tokens, task_head=self.task_head)
         _check_finite(logits)
-        return torch.stack([metric.values(logits, self.reading) for metric in self.metrics])
+        return measured(self.metrics, logits, self.reading, first=self.first)
 
 
 def _mask(circuit: Collection[Edge], config: ModelConfig, direction: Direction) -> Bool[Tensor, "receiver sender"]:
@@ -161,7 +164,11 @@ def _mask(circuit: Collection[Edge], config: ModelConfig, direction: Direction) 
 
 
 def _check(
-    model: HookedTransformer, examples: Examples, circuits: Sequence[Collection[Edge]], direction: Direction
+    model: HookedTransformer,
+    examples: Examples,
+    circuits: Sequence[Collection[Edge]],
+    direction: Direction,
+    metrics: Sequence[Metric],
 ) -> None:
     if model.is_hooked:
         raise InvalidValueError("the model has hooks attached; remove them with model.reset_hooks() before a circuit")
@@ -171,6 +178,7 @@ def _check(
         raise InvalidValueError("there are no circuits to run; give at least one set of edges")
     if examples.counterfactual is None:
         raise InvalidValueError("a circuit's other edges carry counterfactual examples, and there are none; give them")
+    examples.check_metrics(metrics)
     for circuit in circuits:
         check_edges(circuit, model.config)
 

@@ -62,7 +62,7 @@ class Recovery:
         scores = run_edge_sets(model, examples, [()], metrics=[metric], running=Running(token_budget=token_budget))
         full, empty = scores.clean[metric.name], scores.counterfactual[metric.name]
         gap, stderr = (full - empty).mean().item(), standard_errors(full - empty).item()
-        if abs(gap) <= max(2 * stderr, 1e-9):
+        if not abs(gap) > max(2 * stderr, 1e-9):  # what overflows to nan is no gap either
             raise InvalidValueError(
                 f"faithfulness is undefined: {metric.name} is {full.mean():.4g} in the clean and {empty.mean():.4g} in "
                 f"the counterfactual run, which differ by {gap:.2g}, less than two standard errors (of {stderr:.2g}); "

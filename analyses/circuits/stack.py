@@ -3,7 +3,8 @@
 A sender's value is held as its difference from the reference run, which the edges that are cut carry. So a receiver
 reads the reference run's residual stream plus the differences of the senders whose edges are kept: one matrix product,
 [receiver, sender] times [sender, values], for each layer and kind of input. Nothing kept gives the reference run to the
-last bit, and what no kept edge reaches is not computed.
+last bit, and what no kept edge reaches is not computed. Differences and their sums are float32 at least: in half
+precision the small ones would be lost in the sum. What a part of the model reads and computes has the model's precision.
 """
 
 from dataclasses import dataclass, field
@@ -76,7 +77,8 @@ class Stack:
         model: The model.
         reference: The run whose values the cut edges carry.
         predicting: The positions whose logits are read.
-        kept: 1 for each edge that is kept, in the order of `analyses.graph.receivers` and `senders`.
+        kept: 1 for each edge that is kept, in the order of `analyses.graph.receivers` and `senders`; its type is that of
+            differences and sums.
         differences: What each sender writes now, less what it writes in the reference run; 0 while it has not written.
         alive: Which senders' differences are computed: those that a kept edge leads to from the embedding.
     """
@@ -90,7 +92,7 @@ class Stack:
 
     def logits(self, tokens: Int[Tensor, "batch pos"], *, task_head: int) -> Float[Tensor, "circuit scored vocab"]:
         """The logits at the predicting positions when the model reads these tokens, circuit by circuit."""
-        start = self.model.start(tokens) - self.reference.start
+        start = self._less(self.model.start(tokens), self.reference.start)
         circuits, senders = len(self.kept), self.kept.shape[2]
         self.differences = start.new_zeros(circuits, senders, *start.shape)
         self.differences[:, 0] = start
@@ -117,9 +119,9 @@ class Stack:
             self.differences = self.differences[:, :, self.predicting]
         if z is None:
             return
-        change = z - self.reference.z[layer][:, :, heads]
+        change = self._less(z, self.reference.z[layer][:, :, heads])
         places = change[:, self.predicting] if layer == config.n_layers - 1 else change.flatten(1, 2)
-        written = places.transpose(1, 2) @ attention.W_O[heads]  # [circuit, head, place, d_model]
+        written = places.transpose(1, 2) @ attention.W_O[heads].to(places.dtype)  # [circuit, head, place, d_model]
         self.differences[:, sent + heads] = written.unflatten(2, self.differences.shape[2:-1])
         self.alive[:, sent : sent + config.n_heads] = alive
 
@@ -147,7 +149,7 @@ class Stack:
         alive = self._reached(row, sent)[:, 0]
         if bool(alive.any()):
             read = self._read(row, sent, self.reference.middle[layer])[:, 0]
-            self.differences[:, sent] = block.mlp(block.ln2(read)) - self.reference.mlp[layer]
+            self.differences[:, sent] = self._less(block.mlp(block.ln2(read)), self.reference.mlp[layer])
             self.alive[:, sent] = alive
 
     def _read(
@@ -155,7 +157,11 @@ class Stack:
     ) -> Float[Tensor, "circuit row *place d_model"]:
         """What some receivers read: the reference run's residual stream and the differences that are kept."""
         change = self.kept[:, rows, :sent] @ self.differences[:, :sent].flatten(2)
-        return change.unflatten(-1, base.shape).add_(base)  # a new tensor, and large
+        return change.unflatten(-1, base.shape).add_(base).to(base.dtype)  # added in place: it is new, and large
+
+    def _less(self, value: Float[Tensor, "*stack"], reference: Float[Tensor, "*_stack"]) -> Float[Tensor, "*stack"]:
+        """A difference from the reference run, in the precision of differences."""
+        return value.to(self.kept.dtype) - reference.to(self.kept.dtype)
 
     def _reached(self, rows: Int[Tensor, " row"], sent: int) -> Bool[Tensor, "circuit row"]:
         """Whether a receiver reads something that can differ from the reference run."""

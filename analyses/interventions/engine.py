@@ -24,7 +24,7 @@ from analyses.interventions.sites import Intervention, Site, check_interventions
 from analyses.interventions.sources import Fixed, OtherRun, Source
 from analyses.interventions.stacked import Stacked
 from analyses.journal import Record
-from analyses.metrics import Metric, Reading
+from analyses.metrics import Metric, Reading, measured
 from tasks import Batch, InvalidValueError
 from training import HookedTransformer
 
@@ -75,8 +75,8 @@ def intervene(
 
     Raises:
         InvalidValueError: An edit of what is not there, or that edits nothing; a source without values for its site, or
-            of another shape; a model with hooks attached; a metric or base without counterfactuals; logits that are not
-            finite.
+            of another shape; a model with hooks attached; no metrics, or two of one name; a metric or base without
+            counterfactuals; logits or metrics that are not finite.
     """
     _check(model, examples, interventions, source, metrics, base)
     inputs = examples.clean if examples.counterfactual is None or base == "clean" else examples.counterfactual
@@ -102,7 +102,7 @@ def _check(
             "the model has hooks attached; remove them with model.reset_hooks() before an intervention"
         )
     examples.check_task_head(model.config)
-    _check_metrics(examples, metrics)
+    examples.check_metrics(metrics)
     if base == "counterfactual" and examples.counterfactual is None:
         raise InvalidValueError("the base is to be the counterfactual examples, and there are none; give them")
     check_interventions(interventions, model.config, width=examples.width)
@@ -118,21 +118,6 @@ def _check(
         )
 
 
-def _check_metrics(examples: Examples, metrics: Sequence[Metric]) -> None:
-    names = [metric.name for metric in metrics]
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
-        raise InvalidValueError(
-            f"two metrics are named {twice!r}; name each its own way, with Metric.of(..., name=...)"
-        )
-    if not names:
-        raise InvalidValueError("there is no metric to measure; name at least one")
-    for metric in metrics:
-        metric.check(counterfactual=examples.counterfactual is not None)
-    if any(metric.reads == "counterfactual" for metric in metrics):
-        examples.check_answers_differ()
-
-
 @dataclass(frozen=True)
 class _Part:
     """Some examples: ready for interventions, and what they score without."""
@@ -141,9 +126,10 @@ class _Part:
     metrics: Sequence[Metric]
     reading: Reading
     other_logits: Tensor
+    first: int
 
     def measured(self, logits: Float[Tensor, "*stack scored vocab"]) -> Float[Tensor, "metric *stack batch"]:
-        return torch.stack([metric.values(logits, self.reading) for metric in self.metrics])
+        return measured(self.metrics, logits, self.reading, first=self.first)
 
     @property
     def unedited(self) -> Float[Tensor, "metric batch"]:
@@ -209,7 +195,7 @@ class _Work:
         stacked = Stacked(
             self.model, self.weights, base, replacements, clean.predicting, self._needed, self.examples.task_head
         )
-        return _Part(stacked, self.metrics, reading, other.logits)
+        return _Part(stacked, self.metrics, reading, other.logits, rows.start)
 
     def _run(self, inputs: Tensor, clean: Batch) -> CleanRun:
         return CleanRun.of(

@@ -98,4 +98,4 @@ def effects_of(
     clean = torch.ones(values.shape[1], dtype=torch.float64)
     ablated = clean - get_metric(metric).better * values
     chosen = tuple(tuple(heads) for heads in (singles if sets is None else sets))
-    return HeadEffects(task, length, kind, get_metric(metric), chosen, clean, ablated)  # pyright: ignore[reportArgumentType]
+    return HeadEffects(task, length, kind, get_metric(metric), chosen, clean, ablated)

@@ -278,7 +278,8 @@ def two_lengths() -> Batch:
         (hooked_model(), hand_batch(), ["0.0"], "zero",
          "the model has hooks attached; remove them with model.reset_hooks() before an intervention"),
         (hand_model(), hand_batch(), ["0.0"], "median",
-         "unknown ablation kind 'median'; did you mean 'mean'? the kinds are zero, mean, mean_all, resample, counterfactual"),
+         ("unknown ablation kind 'median'; did you mean 'mean'? "
+          "the kinds are zero, mean, mean_all, resample, counterfactual")),
         (hand_model(), hand_batch(), ["0.0", ""], "zero", "a set of heads to ablate is empty; name at least one head"),
         (hand_model(), hand_batch(), ["0.0", "0.0 2.1"], "zero",
          "head 2.1 does not exist: the model has layers 0 to 1 of heads 0 to 1, so 0.0 to 1.1"),

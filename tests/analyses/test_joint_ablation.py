@@ -10,7 +10,7 @@ import torch
 from analyses import GreedyAblation, Head, HeadAblation, JointAblation, PairAblation, Part
 from analyses.examples import Examples
 from analyses.joint_ablation import matched_sets
-from analyses.pair_ablation import _table
+from analyses.pair_ablation import pair_table
 from tasks import InterpError, get_task
 from tests.analyses.models import hand_batch, hand_model, random_model, seeded
 
@@ -25,7 +25,7 @@ def pairs_of_hand_model() -> pd.DataFrame:
     pairs = list(itertools.combinations(heads, 2))
     sets = [*((head,) for head in heads), *pairs]
     found = ablation.of_sets(hand_model(), Examples(hand_batch()), sets, about=("hand", 2), generator=seeded())
-    return _table(found[0], heads, pairs)
+    return pair_table(found[0], heads, pairs)
 
 
 def eos_logit(logits: torch.Tensor, batch: Any) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from analyses import HeadAblation, HeadOverlap
-from analyses.ablation import COLUMNS as ABLATION_COLUMNS
+from analyses.effects import COLUMNS as ABLATION_COLUMNS
 from analyses.overlap import COLUMNS as OVERLAP_COLUMNS
 from analyses.study import METRICS, Study, open_study
 from analyses.study_record import read_record

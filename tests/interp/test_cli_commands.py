@@ -320,7 +320,7 @@ def test_patch_shows_the_strongest_and_writes_all(here: Path, capsys: pytest.Cap
     assert run([*asked, "--top", "3"]) == 0
     shown = capsys.readouterr()
     assert "3 of 32 rows; --json or --out gives all of them" in shown.err
-    strongest = table.loc[table["effect"].abs().idxmax()]
+    strongest = table.iloc[int(table["effect"].abs().argmax())]
     first = next(line for line in shown.out.splitlines() if line.startswith("│ shift"))
     assert first.split("│")[3:6] == [f" {int(strongest[name]):>{len(name)}} " for name in ("layer", "head", "position")]
 

@@ -64,7 +64,7 @@ def by_path(model: HookedTransformer, base: Any, source: Any, edit: Edit) -> Ten
             name, W_O = f"blocks.{sender.layer}.attn.hook_z", model.blocks[sender.layer].attn.W_O[sender.head]
             reads = reads + source[name][:, :, sender.head] @ W_O - base[name][:, :, sender.head] @ W_O
         else:
-            name = f"blocks.{sender.layer}.hook_mlp_out"  # pyright: ignore[reportAttributeAccessIssue]  (a Part)
+            name = f"blocks.{sender.layer}.hook_mlp_out"
             reads = reads + source[name] - base[name]
     if edit.site == "resid_post":
         return reads
