@@ -81,6 +81,12 @@ class Examples:
                 f"Got {tuple(self.clean.tokens.shape)} and {tuple(self.counterfactual.tokens.shape)}; "
                 "pair them with task.counterfactual or Pair.of"
             )
+        if self.counterfactual is not None:
+            same = (self.counterfactual.tokens == self.clean.tokens).all(dim=1).nonzero()[:, 0].tolist()
+            if same:
+                raise InvalidValueError(
+                    f"the counterfactual of example {same[0]} is the example itself; use task.counterfactual"
+                )
         sides = [self.clean] if self.counterfactual is None else [self.clean, self.counterfactual]
         starts = torch.cat([side.scored.int().argmax(dim=1) for side in sides])
         if not bool((starts == starts[0]).all()):

@@ -69,6 +69,18 @@ def receivers(config: ModelConfig) -> list[Receiver]:
     return [*found, Receiver(config.n_layers - 1, "logits")]
 
 
+def heads_among_senders(layer: int, config: ModelConfig) -> slice:
+    """The places in `senders` of a layer's heads; its MLP is at the place behind them."""
+    first = 1 + layer * (config.n_heads + 1)
+    return slice(first, first + config.n_heads)
+
+
+def inputs_among_receivers(layer: int, config: ModelConfig) -> slice:
+    """The places in `receivers` of a layer's q, k and v; its MLP is at the place behind them."""
+    inputs = config.n_heads + 2 * config.n_key_value_heads
+    return slice(layer * (inputs + 1), layer * (inputs + 1) + inputs)
+
+
 def edge_exists(sender: Sender, receiver: Receiver) -> bool:
     """Whether the sender writes before the receiver reads."""
     if sender == EMBED or receiver.input == "logits":

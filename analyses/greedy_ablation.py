@@ -10,6 +10,7 @@ from analyses.ablation import AblationKind, HeadAblation
 from analyses.components import Component, check_components
 from analyses.examples import AT_ONCE, Examples, Running
 from analyses.heads import all_heads
+from analyses.journal import Journal
 from analyses.metrics import Metric, UserMetric
 from analyses.scopes import Positions
 from tasks import InvalidValueError, Task
@@ -64,7 +65,8 @@ class GreedyAblation:
 
         Columns: step, added (the head), chosen_effect (of all so far, on the examples that chose), then those of
         `HeadEffects.table` without layer and head, on the other examples: heads names all that are ablated by then.
-        Arguments and errors as `HeadAblation`; `running.journal` keeps nothing, since each step has other work.
+        Arguments and errors as `HeadAblation`; `running.on_done` is told of steps, and each step has a journal of its
+        own beside `running.journal`.
         """
         heads = list(self.heads or all_heads(model.config))
         check_components(heads, model.config)
@@ -75,12 +77,17 @@ class GreedyAblation:
         about, sets, chosen = (task.name, length), [], []
         steps = min(self.steps, len(heads))
         for step in range(steps):
-            found, effect = self._next(ablation, model, choosing, sets[-1] if sets else (), heads, generator)
+            found, effect = self._next(
+                ablation, model, choosing, sets[-1] if sets else (), heads, generator, _of_step(running, step)
+            )
             sets.append((*(sets[-1] if sets else ()), found))
             chosen.append(effect)
             running.on_done(step + 1, steps)
-        alone = Running(token_budget=running.token_budget)
-        table = ablation.of_sets(model, judging, sets, about=about, generator=generator, running=alone)[0].table()
+        last = _of_step(running, steps)
+        table = ablation.of_sets(model, judging, sets, about=about, generator=generator, running=last)[0].table()
+        for step in range(steps + 1):
+            if journal := _of_step(running, step).journal:
+                journal.remove()
         added = [str(one[-1]) for one in sets]
         first = pd.DataFrame({"step": range(1, steps + 1), "added": added, "chosen_effect": chosen})
         return pd.concat([first, table.drop(columns=["layer", "head"])], axis=1)
@@ -93,11 +100,20 @@ class GreedyAblation:
         so_far: tuple[Component, ...],
         heads: list[Component],
         generator: Generator,
+        running: Running,
     ) -> tuple[Component, float]:
         """The head to add, the first of those that tie, and the effect of all with it."""
         left = [head for head in heads if head not in so_far]
         sets = [(*so_far, head) for head in left]
-        found = ablation.of_sets(model, examples, sets, about=("", 0), generator=generator)[0]
+        found = ablation.of_sets(model, examples, sets, about=("", 0), generator=generator, running=running)[0]
         effects = found.effects.mean(dim=1)
         place = int(effects.argmax() if self.order == "most" else effects.argmin())
         return left[place], effects[place].item()
+
+
+def _of_step(running: Running, step: int) -> Running:
+    """The same budget, with a journal for this step alone."""
+    if running.journal is None:
+        return Running(token_budget=running.token_budget)
+    path = running.journal.path
+    return Running(token_budget=running.token_budget, journal=Journal(path.with_suffix(f".{step}{path.suffix}")))

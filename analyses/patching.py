@@ -114,5 +114,6 @@ class ActivationPatching:
         places = places_of(self.positions, examples.clean)
         windows = [places]
         if self.by.endswith("position"):
-            windows = [Places(places.positions[at : at + self.window]) for at in range(len(places))]
+            within = [(first, first + self.window) for first in places.positions]
+            windows = [Places(tuple(p for p in places.positions if low <= p < high)) for low, high in within]
         return [(layer, group, window) for layer in range(config.n_layers) for group in groups for window in windows]

@@ -93,11 +93,13 @@ class PathPatching:
             if (not self.senders or edge.sender in self.senders)
             and (not self.receivers or edge.receiver in self.receivers)
         ]
-        if not chosen:
-            raise InvalidValueError(
-                "there is no edge from the chosen senders to the chosen receivers: every one of them writes after they "
-                "have read; senders come before receivers"
-            )
+        there = {one for edge in chosen for one in edge}
+        for one in (*self.senders, *self.receivers):
+            if one not in there:
+                raise InvalidValueError(
+                    f"{one} has no edge to or from the others that are named: a sender writes before a receiver "
+                    "reads; leave it out, or name others"
+                )
         if self.together == "singly":
             return [[edge] for edge in chosen]
         return [[edge for edge in chosen if edge.receiver == one] for one in dict.fromkeys(e.receiver for e in chosen)]

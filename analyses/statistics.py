@@ -25,7 +25,7 @@ def ratio_of_means(
     below is 0 there is no ratio, and both are missing.
     """
     mean = below.double().mean()
-    if mean == 0:
+    if mean.abs() <= 1e-12:
         missing = torch.full(above.shape[:-1], torch.nan, dtype=torch.float64)
         return missing, missing.clone()
     ratio = above.double().mean(dim=-1) / mean

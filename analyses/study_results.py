@@ -45,8 +45,8 @@ class StudyResults:
         settings: Flat and JSON-able: model shape, steps, versions, seeds, sample sizes.
         accuracy: Columns `condition weights task length n accuracy stderr token_accuracy nll`.
         training: Columns `condition weights step task length n accuracy stderr`, one row per checkpoint and length.
-        ablation: Columns `task length kind positions metric layer head heads clean ablated effect stderr n`, one row per task,
-            metric and head of the `auxiliary` model with averaged weights. Positive effect: the head helped.
+        ablation: Columns `task length kind positions metric layer head heads clean ablated effect stderr n`, one row
+            per task, metric and head of the `auxiliary` model with averaged weights. Positive effect: the head helped.
         overlap: Columns `first second length kind metric measure k estimate low high null null_mean null_low null_high
             p permutations bootstraps n seed`, one row per measure and null. `low` and `high` bound the 95 % bootstrap
             interval, `null_low` and `null_high` the central 95 % of the null; p = (b + 1) / (m + 1), one-sided towards

@@ -10,7 +10,10 @@ from training.model.block import Block
 
 
 def llama_bridge(model: HookedTransformer) -> TransformerBridge:
-    """The bridge, in evaluation mode, on our model's device; its model pairs a query's components as ours does, so nothing is reordered."""
+    """The bridge, in evaluation mode and where our model is.
+
+    Its model pairs a query's components as ours does, so nothing is reordered.
+    """
     config = model.config
     shape = LlamaConfig(
         vocab_size=config.d_vocab,
@@ -27,7 +30,8 @@ def llama_bridge(model: HookedTransformer) -> TransformerBridge:
     with torch.random.fork_rng(devices=[]):  # the layers draw weights from the global generator when made
         llama = LlamaForCausalLM(shape)
     llama.load_state_dict(_weights(model))
-    return build_bridge_from_module(llama.eval().to(model.device), "LlamaForCausalLM", hf_config=shape)
+    llama = llama.eval().to(model.device)  # pyright: ignore[reportArgumentType]  (its wrapper hides the signature)
+    return build_bridge_from_module(llama, "LlamaForCausalLM", hf_config=shape)
 
 
 def _weights(model: HookedTransformer) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ from benchmarks.devices import Device
 from benchmarks.rounds import Contender
 
 SIDES: dict[Device, int] = {"cpu": 1024, "cuda": 4096}
-"""Side of the square float32 matrices: large enough for the best rate, and on the processor small enough for the cache."""
+"""Side of the square float32 matrices: large enough for the best rate, and small enough for a processor's cache."""
 
 PRODUCTS = 4
 """Products per unit of work."""

@@ -27,7 +27,7 @@ class Measured:
     Attributes:
         name: The contender.
         flops: Floating-point operations that a unit of its work needs.
-        seconds: Per unit of work.
+        seconds: Per unit of work (a training step; the maps of both tasks).
         speeds: What it did in a second, by what is counted.
         share: Needed floating-point operations per second, over the rate of matrix products in the same round.
         peak: Bytes that tensors took at the most during a unit, beyond weights and optimiser state.
@@ -54,7 +54,6 @@ class Comparison:
         shape: `layers/heads/d_model`.
         detail: Sizes.
         rounds: How many rounds there were.
-        unit: A unit of work, in words: a step, a pair of maps.
         units: Units of work in each round.
         matrix_rate: Operations per second of square matrix products, in the same rounds.
         measured: The contenders, ours first.
@@ -66,7 +65,6 @@ class Comparison:
     shape: str
     detail: str
     rounds: int
-    unit: str
     units: int
     matrix_rate: Spread
     measured: tuple[Measured, ...]
@@ -83,7 +81,6 @@ def compared(
     shape: Shape,
     rounds: Rounds,
     *,
-    unit: str,
     per_unit: Mapping[str, float],
     flops: float,
     own_flops: Mapping[str, float] | None = None,
@@ -98,7 +95,6 @@ def compared(
         title: The row.
         shape: The models' shape, and where they are.
         rounds: What was timed.
-        unit: A unit of work, in words.
         per_unit: How much of what a unit of work holds.
         flops: Floating-point operations that a unit needs.
         own_flops: The same for contenders that do other work.
@@ -120,19 +116,8 @@ def compared(
         return Measured(name, needed, Spread.of(own), speeds, Spread.of(share), peaks[name], ratio, half)
 
     rate = rounds.speed(machine.MATRIX_PRODUCT, per_unit=product_flops)
-    everyone = tuple(measured(name) for name in peaks)
-    return Comparison(
-        title,
-        str(shape),
-        f"{detail}, on {shape.device}",
-        len(rounds),
-        unit,
-        rounds.units,
-        rate,
-        everyone,
-        left_out or {},
-        slopes or {},
-    )
+    everyone, sizes = tuple(measured(name) for name in peaks), f"on {shape.device}, {detail}"
+    return Comparison(title, str(shape), sizes, len(rounds), rounds.units, rate, everyone, left_out or {}, slopes or {})
 
 
 def print_comparison(console: Console, found: Comparison) -> None:
@@ -142,7 +127,7 @@ def print_comparison(console: Console, found: Comparison) -> None:
     about += f" ({rate.low / 1e9:.0f}-{rate.high / 1e9:.0f})"
     table = Table(title=f"{found.title}, {found.shape} ({found.detail}; {about})", title_justify="left")
     table.add_column("")
-    table.add_column(f"s per {found.unit}", justify="right")
+    table.add_column("s per unit", justify="right")
     for what in found.measured[0].speeds:
         table.add_column(f"{what}/s", justify="right")
     halves = any(one.half for one in found.measured)
@@ -151,14 +136,8 @@ def print_comparison(console: Console, found: Comparison) -> None:
     for one in found.measured:
         speeds = [_speed(speed.median) for speed in one.speeds.values()]
         ratios = [_ratio(one.ratio), *([_ratio(one.half)] if halves else [])]
-        table.add_row(
-            one.name,
-            f"{one.seconds.median:.3g}",
-            *speeds,
-            f"{one.share.median:.0%}",
-            f"{one.peak / 2**20:.1f}",
-            *ratios,
-        )
+        share, peak = f"{one.share.median:.0%}", f"{one.peak / 2**20:.1f}"
+        table.add_row(one.name, f"{one.seconds.median:.3g}", *speeds, share, peak, *ratios)
     console.print(table)
     for name, slope in found.slopes.items():
         console.print(f"{name}: {slope:.1f} MiB more with every 1,000 tokens", highlight=False)

@@ -10,7 +10,7 @@ from torch import Generator
 
 from analyses.examples import Running
 from analyses.journal import Journal
-from analyses.scopes import Positions
+from analyses.scopes import Positions, places_of
 from analyses.store import result_path, stored_table
 from interp.console import counting
 from interp.lengths import default_length
@@ -46,6 +46,8 @@ def measured(run: Run, analysis: Analysis, on: On, which: Which) -> pd.DataFrame
     name, folder = type(analysis).__name__, run.path / "results"
     tasks = [run.task(name) for name in on.task or [member.task.name for member in run.mixture]]
     length = default_length(run) if on.length is None else on.length
+    for task in tasks:
+        _check(analysis, task, length)
     tables = []
     with counting() as bar:
         for task in tasks:
@@ -71,6 +73,14 @@ def measured(run: Run, analysis: Analysis, on: On, which: Which) -> pd.DataFrame
             tables.append(stored_table(folder, f"{name}-{task.name}", key, compute))
             journal.remove()
     return pd.concat(tables, ignore_index=True)
+
+
+def _check(analysis: Analysis, task: Task, length: int) -> None:
+    """Raises what the examples of a task would raise, before the sweep of another task begins."""
+    batch = task.sample(1, length=length, generator=named_generator(0, "check"), stream="test")
+    positions = getattr(analysis, "positions", None)
+    if positions is not None:
+        places_of(positions, batch)
 
 
 def strongest(table: pd.DataFrame, count: int, *, by: str) -> pd.DataFrame:

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import evaluation_row, lens3, operations, peers, sampling_row
+from benchmarks import evaluation_row, lens3, machine, operations, peers, sampling_row
 from benchmarks.__main__ import bench
 from benchmarks.ablation_row import ablation_maps, check_equal, sample_batches
-from benchmarks.attribution_row import mean_scores, our_scores
+from benchmarks.attribution_row import bridge_passes, bridge_scores, mean_scores, our_scores
+from benchmarks.devices import check_device
 from benchmarks.lens3_worker import packed, unpacked
 from benchmarks.llama import llama_bridge
 from benchmarks.memory import peak_bytes
@@ -35,10 +36,44 @@ TINY = Shape(2, 2, 8, batch_size=6, examples=5, pairs=3)
 
 
 def test_shapes_are_read_or_refused_with_the_form_that_is_needed() -> None:
-    assert Shape.parse("6/6/384") == Shape(6, 6, 384, batch_size=32, examples=16, pairs=4)
+    assert Shape.parse("6/6/384") == Shape(6, 6, 384, batch_size=32, examples=16, pairs=2, pair_length=5)
+    assert Shape.parse("4/4/128") == Shape(4, 4, 128, batch_size=64, examples=256, pairs=16, pair_length=8)
     assert str(Shape.parse("2/4/64")) == "2/4/64"
     with pytest.raises(InvalidValueError, match=r"shape '2x4' is not of the form 'layers/heads/d_model'"):
         Shape.parse("2x4")
+
+
+def test_a_shape_takes_more_examples_and_another_device() -> None:
+    assert TINY.on("cpu", examples="fitting") == TINY
+    assert TINY.on("cuda", examples=1024) == dataclasses.replace(TINY, device="cuda", examples=1024)
+    with pytest.raises(InvalidValueError, match=r"^examples must be at least 2, or 'fitting'\. Got 1$"):
+        TINY.on("cpu", examples=1)
+
+
+def test_a_gpu_that_is_not_there_or_not_for_a_row_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_device("cpu", ["training"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InvalidValueError, match=r"^device 'cuda' was asked for, but torch finds no GPU here; choose"):
+        bench(rows=("ablation",), shapes=("1/2/16",), seconds=0.1, threads=torch.get_num_threads(), device="cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    check_device("cuda", ["ablation", "patching", "attribution"])
+    with pytest.raises(InvalidValueError, match=r"asked for training, sampling, but only ablation, patching, attribut"):
+        check_device("cuda", ["training", "ablation", "sampling"])
+
+
+def test_on_a_gpu_every_unit_is_waited_for_and_memory_is_counted_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: happened.append("waited"))
+    run_rounds([Contender("a", lambda unit: happened.append(f"unit {unit}"))], seconds=0, device="cuda")
+    assert happened == [each for unit in (0, 2, 3, 4) for each in (f"unit {unit}", "waited")]
+    # 5 bytes were held before, 12 at the most: 7 more.
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: happened.append("reset"))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 5)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 12)
+    happened.clear()
+    assert peak_bytes(lambda: happened.append("work"), device="cuda") == 7
+    assert happened == ["waited", "reset", "work", "waited"]
+    assert machine.matrix_product_flops("cuda") == 4 * 2 * 4096**3
 
 
 def test_the_padded_batch_holds_the_examples_of_our_step() -> None:
@@ -148,6 +183,21 @@ def test_edge_scores_agree() -> None:
     assert not torch.allclose(integrated, found["ours"])
 
 
+def test_passes_only_runs_the_model_as_the_tool_does_and_scores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, pair = TINY.model(initializer_range=0.5), sample_pair(3)
+    bridge, calls = llama_bridge(model), []
+    bridge.register_forward_hook(lambda *_: calls.append("forward"))
+    grad = torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *values, **named: calls.append("back") or grad(*values, **named))
+    results = bridge_passes(bridge, pair)
+    assert calls == ["forward", "forward", "back"] * 3  # of each pair: clean, counterfactual and its gradient
+    assert [(one.edge_scores, one.node_scores) for one in results] == [({}, {})] * 3
+    calls.clear()
+    whole = bridge_scores(bridge, pair)  # the tool is as it was
+    assert calls == ["forward", "forward", "back"] * 3
+    assert all(one.edge_scores for one in whole)
+
+
 def test_all_ways_to_exact_match_call_the_same_examples_right() -> None:
     model = TINY.model(initializer_range=0.5)
     ways = evaluation_row.evaluation_ways(model)
@@ -169,19 +219,34 @@ def test_operations_of_a_small_model_by_hand() -> None:
     # One head: its exchanged output through W_O (2*2*2) at the scored position, then MLP and logits.
     assert operations.ablation_map(config, read=3, scored=1) == forward + 8 + 36 + 20
     # Four heads of width 1 in 4: each through W_O (2*1*4), into the MLP by rank 1 (12 of the 48 that its two first maps
-    # take, and 48 once for all), out of it (2*3*4), and logits (2*4*5).
+    # take, which the clean pass has made), out of it (2*3*4), and logits (2*4*5).
     plain = {"positions": "none"}  # rotary ones want heads of an even width
     wide = ModelConfig.read({"n_layers": 1, "n_heads": 4, "d_model": 4, "d_mlp": 3, "d_vocab": 5, **plain})
     whole = operations.forward(wide, read=3, scored=1)
-    assert operations.ablation_map(wide, read=3, scored=1) == whole + 48 + 4 * (8 + 12 + 24 + 40)
+    assert operations.ablation_map(wide, read=3, scored=1) == whole + 4 * (8 + 12 + 24 + 40)
     # A patch where nothing is predicted changes nothing; at the last position it costs what the ablation does.
     assert operations.patching_sweep(config, read=3, scored=1) == 2 * forward + 8 + 36 + 20
-    # EAP: both runs; a gradient, in which attention costs twice; the head's change through W_O at 3 positions; and
-    # products of 2*2: the embedding into q at 1 position, k and v at 3, the MLP and the logits at 1, and head and MLP
-    # into what comes after them. EAP-IG: a run and a gradient at each of 5 points more.
+    # EAP: both runs; a gradient, in which attention costs twice; the head's change through W_O where it is scored;
+    # and products of 2*2: the embedding into q at 1 position, k and v at 3, the MLP and the logits at 1, and head and
+    # MLP into what comes after them. EAP-IG: a run and a gradient at each of 5 points more.
     edges = 4 * (1 + 3 + 3 + 1 + 1 + 2 + 1)
-    assert operations.attribution(config, read=3, scored=1, points=0) == 3 * forward + 24 + 3 * 8 + edges
-    assert operations.attribution(config, read=3, scored=1, points=5) == 12 * forward + 5 * 24 + 3 * 8 + edges
+    assert operations.attribution_passes(config, read=3, scored=1, points=0) == 3 * forward + 24
+    assert operations.attribution(config, read=3, scored=1, points=0) == 3 * forward + 24 + 8 + edges
+    assert operations.attribution(config, read=3, scored=1, points=5) == 12 * forward + 5 * 24 + 8 + edges
+
+
+def test_operations_of_attribution_in_two_layers_by_hand() -> None:
+    config = ModelConfig.read({"n_layers": 2, "n_heads": 1, "d_model": 2, "d_mlp": 3, "d_vocab": 5})
+    # Layer 0 of 3 tokens: q, k, v and output map, 8 a token each; 1 + 2 + 3 products and mixtures of 8; MLP, 36 each.
+    # Layer 1, whose last token predicts, as the only layer above: k and v of 3, the rest of 1, 3 keys; logits, 20.
+    mixed = 6 * 8 + 3 * 8
+    one = 4 * 3 * 8 + 3 * 36 + (3 + 3 + 1 + 1) * 8 + 36 + 20 + mixed
+    # Through W_O: layer 0's head at 3 positions, layer 1's at 1. Edges of 2*2: the embedding into q, k, v and MLP of
+    # layer 0, its head into its MLP, at 3 positions; three senders into layer 1's q at 1, k and v at 3, they and its
+    # head into its MLP at 1; five senders into the logits at 1.
+    edges = 4 * (3 * (3 + 1 + 1) + 3 * (1 + 3 + 3) + 4 + 5)
+    assert operations.forward(config, read=3, scored=1) == one
+    assert operations.attribution(config, read=3, scored=1, points=0) == 3 * one + mixed + (3 + 1) * 8 + edges
 
 
 def test_operations_of_a_patch_by_hand() -> None:
@@ -297,10 +362,12 @@ def test_bench_prints_tables_and_writes_what_it_measured(
     names = [[one["name"] for one in row["measured"]] for row in (ablation, patching, attribution, evaluation)]
     assert names[0] == ["ours", "TransformerLens", "plain PyTorch", "nnsight", "pyvene"]
     assert names[1] == ["ours", "TransformerLens", "plain PyTorch"]
-    assert names[2] == ["ours", "ours, EAP-IG of 5 steps", "TransformerLens"]
+    assert names[2] == ["ours", "ours, EAP-IG of 5 steps", "TransformerLens", "TransformerLens, passes only"]
     assert names[3] == ["ours", "ours, cached decoding", "TransformerLens"]
     needed = [one["flops"] for one in attribution["measured"]]
     assert needed[1] > 2 * needed[0] == 2 * needed[2]
+    assert 0 < needed[3] < needed[2]
+    assert "on cpu, 5 examples per task; a unit is both maps;" in " ".join(printed.split())
     for row in found["rows"]:
         ours, *others = row["measured"]
         assert (ours["name"], ours["ratio"]) == ("ours", None)

@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from analyses.attribution.checks import check_choice, check_gradient, check_model, check_pairs
-from analyses.attribution.edge_scores import edge_scores, sender_rows, written
+from analyses.attribution.edge_scores import edge_scores, written
 from analyses.attribution.parts import gradient_tokens, scores_in_parts
 from analyses.attribution.traces import Trace
 from analyses.attribution.two_runs import TwoRuns
 from analyses.examples import AT_ONCE, Examples, Running
-from analyses.graph import edges, receivers, senders
+from analyses.graph import edges, heads_among_senders, receivers, senders
 from analyses.metrics import Metric, UserMetric, get_metric
 from analyses.patches import Direction, about, check_direction
 from analyses.statistics import standard_errors
@@ -184,7 +184,7 @@ def _layer_points(runs: TwoRuns, alpha: float) -> Iterator[tuple[slice, Trace]]:
     """For each layer's heads, and for its MLP: a run in which only what they write lies between the two runs."""
     model = runs.tracer.model
     for layer, block in enumerate(model.blocks):
-        heads, width = sender_rows(model.config, layer), runs.base.mid[layer].shape[1]
+        heads, width = heads_among_senders(layer, model.config), runs.base.mid[layer].shape[1]
         mid = runs.base.resid[layer][:, -width:] + block.attn.out(_between(runs, "z", layer, alpha))
         yield heads, runs.tracer.run(mid, layer=layer, site="resid_mid")
         post = runs.base.mid[layer] + _between(runs, "mlp_out", layer, alpha)

@@ -6,15 +6,8 @@ from torch import Tensor
 
 from analyses.attribution.traces import Trace, Tracer, working
 from analyses.attribution.two_runs import TwoRuns
-from analyses.graph import receivers, senders
+from analyses.graph import heads_among_senders, inputs_among_receivers, receivers, senders
 from analyses.metrics import Metric
-from training import ModelConfig
-
-
-def sender_rows(config: ModelConfig, layer: int) -> slice:
-    """The places in `senders` of a layer's heads."""
-    first = 1 + layer * (config.n_heads + 1)
-    return slice(first, first + config.n_heads)
 
 
 def written(runs: TwoRuns) -> Float[Tensor, "sender batch pos d_model"]:
@@ -27,7 +20,7 @@ def written(runs: TwoRuns) -> Float[Tensor, "sender batch pos d_model"]:
     found = working(start).new_zeros(len(senders(config)), *start.shape)
     found[0] = working(start) - working(other.resid[0])
     for layer, block in enumerate(model.blocks):
-        rows, width = sender_rows(config, layer), clean.mid[layer].shape[1]
+        rows, width = heads_among_senders(layer, config), clean.mid[layer].shape[1]
         z = working(clean.z[layer]) - working(other.z[layer])
         found[rows, :, -width:] = torch.einsum("bphd,hdm->hbpm", z, working(block.attn.W_O))
         found[rows.stop, :, -width:] = working(clean.mlp_out[layer]) - working(other.mlp_out[layer])
@@ -58,15 +51,16 @@ def edge_scores(
     wanted = [*trace.qkv.values(), *trace.mlp_in.values(), trace.resid[config.n_layers]]
     grads = iter(tracer.gradients(trace, runs.reading, metric, wanted=wanted))
     scores = differences.new_zeros(differences.shape[1], len(differences), len(receivers(config)))
-    columns = config.n_heads + 2 * config.n_key_value_heads + 1  # of a layer
     for layer in trace.qkv:
-        earlier = _before(sender_rows(config, layer).start, rows)
+        earlier = _before(heads_among_senders(layer, config).start, rows)
         inputs = _head_inputs(tracer, layer, trace.resid[layer], next(grads))
-        place = layer * columns
-        scores[:, earlier, place : place + columns - 1] = _product(differences[earlier], inputs)
+        scores[:, earlier, inputs_among_receivers(layer, config)] = _product(differences[earlier], inputs)
     for layer in trace.mlp_in:
-        earlier = _before(sender_rows(config, layer).stop, rows)
-        scores[:, earlier, layer * columns + columns - 1] = _product(differences[earlier], next(grads)[None])[..., 0]
+        earlier, place = (
+            _before(heads_among_senders(layer, config).stop, rows),
+            inputs_among_receivers(layer, config).stop,
+        )
+        scores[:, earlier, place] = _product(differences[earlier], next(grads)[None])[..., 0]
     scores[:, :, -1] = _product(differences, next(grads)[None])[..., 0]
     return scores
 

@@ -32,7 +32,8 @@ def scores_in_parts(
         shape: The shape of one example's scores.
         tokens: The most tokens of a part; a single example may have more.
         device: Where the model is.
-        running: How the work is followed, in examples, and kept. To its journal each score is an intervention.
+        running: How the work is followed, in examples, and kept, the finished scores as well. To its journal each
+            score is an intervention.
 
     Returns:
         The scores, in float64 on the CPU.
@@ -49,6 +50,8 @@ def scores_in_parts(
                 record.put(measured, rows, values.double().flatten(1).T[None])
                 running.note(record)
             running.on_done(rows.stop, len(examples))
+        if running.journal is not None:  # what the scores are for may be interrupted too
+            running.journal.write(record)
     return record.edited[0].T.reshape(len(examples), *shape)
 
 

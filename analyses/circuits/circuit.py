@@ -8,11 +8,13 @@ import pandas as pd
 import torch
 from torch import Generator
 
+from analyses.circuits.node_selection import top_nodes
 from analyses.circuits.selection import By, greedy_edges, top_edges
 from analyses.components import Part
 from analyses.graph import EMBED, Edge, Input, Receiver, Sender, check_edges, edges, parse_edge, senders
 from analyses.heads import Head
 from tasks import InvalidValueError
+from tasks.errors import unknown_name
 from training import ModelConfig
 
 Match = Literal["inputs", "size"]
@@ -101,6 +103,11 @@ class Circuit:
         return cls(tuple(among), config)
 
     @classmethod
+    def top_nodes(cls, scores: pd.DataFrame, config: ModelConfig, *, n: int, by: By = "score") -> "Circuit":
+        """All edges among the n best heads and MLPs (`analyses.circuits.node_selection.top_nodes`)."""
+        return cls.of_nodes(top_nodes(scores, config, n=n, by=by), config)
+
+    @classmethod
     def random(cls, like: "Circuit", *, generator: Generator, match: Match = "inputs") -> "Circuit":
         """A random circuit of the size of another, uniformly among all of those.
 
@@ -111,10 +118,9 @@ class Circuit:
                 other has; edges into different layers are not exchangeable. `size`: as many edges altogether.
 
         Raises:
-            InvalidValueError: No such kind of match.
+            UnknownNameError: No such kind of match.
         """
-        if match not in get_args(Match):
-            raise InvalidValueError(f"match {match!r} is unknown; allowed are inputs and size")
+        check_match(match)
         strata: dict[object, list[Edge]] = {}
         for edge in edges(like.config):
             strata.setdefault(edge.receiver[:2] if match == "inputs" else "all", []).append(edge)
@@ -176,6 +182,12 @@ def readers(receiver: Receiver, config: ModelConfig) -> tuple[Head | Part, ...]:
         return (Head(receiver.layer, receiver.head),)
     shared = config.n_heads // config.n_key_value_heads
     return tuple(Head(receiver.layer, receiver.head * shared + place) for place in range(shared))
+
+
+def check_match(match: str) -> None:
+    """Raises UnknownNameError unless random circuits can match another one in that."""
+    if match not in get_args(Match):
+        raise unknown_name("match", match, get_args(Match), listing="a random circuit can match inputs or size")
 
 
 def _place(edge: Edge) -> tuple[int, int, int, int, int, int]:

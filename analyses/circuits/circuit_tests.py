@@ -1,14 +1,13 @@
 """Whether a circuit is faithful and complete, and whether that is more than a random circuit of its size is."""
 
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from torch import Generator
 
-from analyses.circuits.circuit import Circuit, Match
+from analyses.circuits.circuit import Circuit, Match, check_match
 from analyses.circuits.edge_sets import run_edge_sets
 from analyses.circuits.recovery import Recovery, share_p
 from analyses.examples import AT_ONCE, Examples, Running
@@ -56,8 +55,7 @@ class CircuitTests:
 
     def __post_init__(self) -> None:
         get_metric(self.metric)
-        if self.match not in get_args(Match):
-            raise InvalidValueError(f"match {self.match!r} is unknown; allowed are inputs and size")
+        check_match(self.match)
         for name in ("draws", "bootstraps"):
             if getattr(self, name) < 1:
                 raise InvalidValueError(f"{name} = {getattr(self, name)} is not possible; allowed is 1 or more")
@@ -120,9 +118,9 @@ class CircuitTests:
         chosen = [*alone, *(one.complement() for one in alone)]
         run = run_edge_sets(model, examples, chosen, metrics=[metric], running=running)
         values = run.circuits[metric.name].numpy()
-        about = {"metric": metric.name, "edges": len(circuit), "null": self.match, "n": values.shape[1]}
+        common = {"metric": metric.name, "edges": len(circuit), "null": self.match, "n": values.shape[1]}
         rows = [
-            {**about, "test": test, **_row(recovery, part, best), "seed": recovery.seed}
+            {**common, "test": test, **_row(recovery, part, best), "seed": recovery.seed}
             for (test, best), part in zip(_BEST.items(), np.split(values, 2), strict=True)
         ]
         return pd.DataFrame(rows, columns=COLUMNS)

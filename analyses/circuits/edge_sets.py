@@ -69,7 +69,7 @@ def run_edge_sets(
 
     Returns:
         The metrics of every example, in float64 and on the processor, as running each circuit alone gives them, to
-        rounding.
+        rounding. In half precision that is the rounding of the model's own logits: effects below it are lost.
 
     Raises:
         UnknownNameError: No such metric or direction.
@@ -79,8 +79,7 @@ def run_edge_sets(
     """
     chosen = [get_metric(metric) for metric in metrics]
     _check(model, examples, circuits, direction, chosen)
-    masks = [_mask(circuit, model.config, direction) for circuit in circuits]
-    kept = torch.stack(masks).to(model.device, torch.promote_types(model.dtype, torch.float32))
+    kept = torch.stack([_mask(circuit, model.config, direction) for circuit in circuits]).to(model.device, model.dtype)
     record = Record.empty(metrics=len(chosen), interventions=len(circuits), examples=len(examples))
     with running.keeping(record) as record:
         _score(model, examples, kept, direction, chosen, record, running)

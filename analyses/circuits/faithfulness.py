@@ -1,24 +1,20 @@
 """How faithful circuits of every size are to the model."""
 
-import math
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import pandas as pd
 from torch import Generator
 
+from analyses.circuits.choosing import Choose, check_choose, choose_circuit
 from analyses.circuits.circuit import Circuit
 from analyses.circuits.curve import Curve
 from analyses.circuits.edge_sets import run_edge_sets
 from analyses.circuits.recovery import Recovery
 from analyses.examples import AT_ONCE, Examples, Running
-from analyses.graph import edges
 from analyses.metrics import Metric, UserMetric, get_metric
 from analyses.patches import about
 from tasks import InvalidValueError, Task
 from training import HookedTransformer, ModelConfig
-
-Choose = Literal["score", "magnitude", "greedy"]
 
 SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """MIB's shares of the model's edges."""
@@ -39,8 +35,7 @@ class FaithfulnessCurve:
     Attributes:
         metric: What is measured: a name, a metric, or a function of the user's own.
         sizes: The shares of the model's edges, rising.
-        choose: `score`: edges that help first; `magnitude`: edges that help or harm; `greedy`: by magnitude too, but
-            only edges into what leads to the logits already (EAP-IG).
+        choose: How edges are chosen: by `score`, by `magnitude`, or `greedy` (`choosing.choose_circuit`).
         bootstraps: Bootstrap samples of the examples.
     """
 
@@ -51,8 +46,7 @@ class FaithfulnessCurve:
 
     def __post_init__(self) -> None:
         get_metric(self.metric)
-        if self.choose not in get_args(Choose):
-            raise InvalidValueError(f"choose {self.choose!r} is unknown; allowed are score, magnitude and greedy")
+        check_choose(self.choose)
         if self.bootstraps < 1:
             raise InvalidValueError(f"bootstraps = {self.bootstraps} is not possible; allowed is 1 or more")
         rising = all(one < other for one, other in zip(self.sizes, self.sizes[1:], strict=False))
@@ -138,8 +132,4 @@ class FaithfulnessCurve:
         Raises:
             InvalidValueError: Fewer edges with scores than the greatest size needs; and as `Circuit.top`.
         """
-        total = len(edges(config))
-        counts = [math.floor(size * total + 1e-9) for size in self.sizes]  # .29 * 100 is 28.999... in binary
-        if self.choose == "greedy":
-            return tuple(Circuit.greedy(scores, config, n=count) for count in counts)
-        return tuple(Circuit.top(scores, config, n=count, by=self.choose) for count in counts)
+        return tuple(choose_circuit(scores, config, size=size, choose=self.choose) for size in self.sizes)

@@ -11,6 +11,7 @@ from analyses.components import Part
 from analyses.graph import EMBED, Edge, Sender, check_edges, edges, parse_receiver, parse_sender
 from analyses.heads import Head
 from tasks import InvalidValueError
+from tasks.errors import unknown_name
 from training import ModelConfig
 
 By = Literal["score", "magnitude"]
@@ -28,8 +29,9 @@ def top_edges(scores: pd.DataFrame, config: ModelConfig, *, n: int, by: By) -> t
         by: `score`: the edges that help most; `magnitude`: those that matter most, whether they help or harm.
 
     Raises:
+        UnknownNameError: No such order.
         InvalidValueError: A table without these columns, an edge that is not there or named twice, a score that is not
-            finite, more edges than have scores, or no such order.
+            finite, or more edges than have scores.
     """
     ranks = _ranks(scores, config, by)
     _check_count(n, len(ranks))
@@ -50,7 +52,7 @@ def greedy_edges(scores: pd.DataFrame, config: ModelConfig, *, n: int, by: By) -
         by: `score` or `magnitude`, as in `top_edges`.
 
     Raises:
-        InvalidValueError: As `top_edges`, or fewer than n edges with scores that lead to the logits.
+        UnknownNameError, InvalidValueError: As `top_edges`, or fewer than n edges with scores that lead to the logits.
     """
     ranks = _ranks(scores, config, by)
     _check_count(n, len(ranks))
@@ -91,8 +93,7 @@ def _inputs(sender: Sender, config: ModelConfig) -> list[tuple[int, str, int]]:
 
 def _ranks(scores: pd.DataFrame, config: ModelConfig, by: By) -> dict[Edge, float]:
     """Each scored edge's rank in the order of the graph; the lower the better."""
-    if by not in get_args(By):
-        raise InvalidValueError(f"order by {by!r} is unknown; allowed are score and magnitude")
+    check_order(by)
     missing = [name for name in _NEEDED if name not in scores.columns]
     if missing:
         raise InvalidValueError(
@@ -115,3 +116,9 @@ def _ranks(scores: pd.DataFrame, config: ModelConfig, by: By) -> dict[Edge, floa
 def _check_count(n: int, scored: int) -> None:
     if not 0 <= n <= scored:
         raise InvalidValueError(f"n = {n} edges cannot be chosen: {scored} have scores; allowed are 0 to {scored}")
+
+
+def check_order(by: str) -> None:
+    """Raises UnknownNameError unless it is `score` or `magnitude`."""
+    if by not in get_args(By):
+        raise unknown_name("order", by, get_args(By), listing="the orders are score and magnitude")

@@ -3,8 +3,9 @@
 A sender's value is held as its difference from the reference run, which the edges that are cut carry. So a receiver
 reads the reference run's residual stream plus the differences of the senders whose edges are kept: one matrix product,
 [receiver, sender] times [sender, values], for each layer and kind of input. Nothing kept gives the reference run to the
-last bit, and what no kept edge reaches is not computed. Differences and their sums are float32 at least: in half
-precision the small ones would be lost in the sum. What a part of the model reads and computes has the model's precision.
+last bit, and what no kept edge reaches is not computed. All of it has the
+model's own precision. In half precision that hides what a single edge does, if it is less than the logits' rounding;
+differences and sums in float32 were measured too and come no nearer, for what each part reads is rounded all the same.
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from analyses.graph import heads_among_senders, inputs_among_receivers
 from training import HookedTransformer, ModelConfig
 from training.model.attention import Attention
 from training.model.rotary import adjacent, turn
@@ -77,8 +79,7 @@ class Stack:
         model: The model.
         reference: The run whose values the cut edges carry.
         predicting: The positions whose logits are read.
-        kept: 1 for each edge that is kept, in the order of `analyses.graph.receivers` and `senders`; its type is that of
-            differences and sums.
+        kept: 1 for each edge that is kept, in the order of `analyses.graph.receivers` and `senders`.
         differences: What each sender writes now, less what it writes in the reference run; 0 while it has not written.
         alive: Which senders' differences are computed: those that a kept edge leads to from the embedding.
     """
@@ -92,7 +93,7 @@ class Stack:
 
     def logits(self, tokens: Int[Tensor, "batch pos"], *, task_head: int) -> Float[Tensor, "circuit scored vocab"]:
         """The logits at the predicting positions when the model reads these tokens, circuit by circuit."""
-        start = self._less(self.model.start(tokens), self.reference.start)
+        start = self.model.start(tokens) - self.reference.start
         circuits, senders = len(self.kept), self.kept.shape[2]
         self.differences = start.new_zeros(circuits, senders, *start.shape)
         self.differences[:, 0] = start
@@ -107,29 +108,30 @@ class Stack:
     def _attend(self, layer: int) -> None:
         """The differences of a layer's heads; in the last layer, of everything at the predicting positions only."""
         config, attention = self.model.config, self.model.blocks[layer].attn
-        first, sent = self._receivers_before(layer), self._senders_before(layer)
-        q = first + torch.arange(config.n_heads, device=self.kept.device)
+        sent = heads_among_senders(layer, config)
+        q = inputs_among_receivers(layer, config).start + torch.arange(config.n_heads, device=self.kept.device)
         group = torch.arange(config.n_heads, device=self.kept.device) // (config.n_heads // config.n_key_value_heads)
-        k = first + config.n_heads + group
+        k = q[0] + config.n_heads + group
         v = k + config.n_key_value_heads
-        alive = self._reached(q, sent) | self._reached(k, sent) | self._reached(v, sent)  # [circuit, head]
+        alive = torch.stack([self._reached(rows, sent.start) for rows in (q, k, v)]).any(dim=0)  # [circuit, head]
         heads = alive.any(dim=0).nonzero()[:, 0]
         z = self._z(layer, heads, q, k, v) if len(heads) else None
         if layer == config.n_layers - 1:
             self.differences = self.differences[:, :, self.predicting]
         if z is None:
             return
-        change = self._less(z, self.reference.z[layer][:, :, heads])
+        change = z - self.reference.z[layer][:, :, heads]
         places = change[:, self.predicting] if layer == config.n_layers - 1 else change.flatten(1, 2)
-        written = places.transpose(1, 2) @ attention.W_O[heads].to(places.dtype)  # [circuit, head, place, d_model]
-        self.differences[:, sent + heads] = written.unflatten(2, self.differences.shape[2:-1])
-        self.alive[:, sent : sent + config.n_heads] = alive
+        written = places.transpose(1, 2) @ attention.W_O[heads]  # [circuit, head, place, d_model]
+        self.differences[:, sent.start + heads] = written.unflatten(2, self.differences.shape[2:-1])
+        self.alive[:, sent] = alive
 
     def _z(
         self, layer: int, heads: Int[Tensor, " head"], q: Tensor, k: Tensor, v: Tensor
     ) -> Float[Tensor, "circuit batch pos head d_head"]:
         """z of some heads, each from its own three inputs; key-value heads that several of them share, once."""
-        block, base, sent = self.model.blocks[layer], self.reference.before[layer], self._senders_before(layer)
+        block, base = self.model.blocks[layer], self.reference.before[layer]
+        sent = heads_among_senders(layer, self.model.config).start
         groups, place = (k[heads] - k[0]).unique(return_inverse=True)
         attention = block.attn
         q, k, v = (  # one after the other: what a layer's heads read is its largest value
@@ -144,12 +146,13 @@ class Stack:
 
     def _mlp(self, layer: int) -> None:
         """The difference of a layer's MLP."""
-        block, sent = self.model.blocks[layer], self._senders_before(layer + 1) - 1
-        row = torch.tensor([self._receivers_before(layer + 1) - 1], device=self.kept.device)
+        block, config = self.model.blocks[layer], self.model.config
+        sent, place = heads_among_senders(layer, config).stop, inputs_among_receivers(layer, config).stop
+        row = torch.tensor([place], device=self.kept.device)
         alive = self._reached(row, sent)[:, 0]
         if bool(alive.any()):
             read = self._read(row, sent, self.reference.middle[layer])[:, 0]
-            self.differences[:, sent] = self._less(block.mlp(block.ln2(read)), self.reference.mlp[layer])
+            self.differences[:, sent] = block.mlp(block.ln2(read)) - self.reference.mlp[layer]
             self.alive[:, sent] = alive
 
     def _read(
@@ -157,21 +160,11 @@ class Stack:
     ) -> Float[Tensor, "circuit row *place d_model"]:
         """What some receivers read: the reference run's residual stream and the differences that are kept."""
         change = self.kept[:, rows, :sent] @ self.differences[:, :sent].flatten(2)
-        return change.unflatten(-1, base.shape).add_(base).to(base.dtype)  # added in place: it is new, and large
-
-    def _less(self, value: Float[Tensor, "*stack"], reference: Float[Tensor, "*_stack"]) -> Float[Tensor, "*stack"]:
-        """A difference from the reference run, in the precision of differences."""
-        return value.to(self.kept.dtype) - reference.to(self.kept.dtype)
+        return change.unflatten(-1, base.shape).add_(base)  # a new tensor, and large
 
     def _reached(self, rows: Int[Tensor, " row"], sent: int) -> Bool[Tensor, "circuit row"]:
         """Whether a receiver reads something that can differ from the reference run."""
         return (self.kept[:, rows, :sent].bool() & self.alive[:, None, :sent]).any(dim=2)
-
-    def _receivers_before(self, layer: int) -> int:
-        return layer * (self.model.config.n_heads + 2 * self.model.config.n_key_value_heads + 1)
-
-    def _senders_before(self, layer: int) -> int:
-        return 1 + layer * (self.model.config.n_heads + 1)
 
 
 class Together(NamedTuple):

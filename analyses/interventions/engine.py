@@ -89,6 +89,15 @@ def intervene(
     return Outcome(tuple(metrics), unedited, other if isinstance(source, OtherRun) else {}, edited)
 
 
+def check_runnable(model: HookedTransformer, examples: Examples) -> None:
+    """Raises InvalidValueError unless the model has no hooks attached, and the unembedding that is meant."""
+    if model.is_hooked:
+        raise InvalidValueError(
+            "the model has hooks attached; remove them with model.reset_hooks() before an intervention"
+        )
+    examples.check_task_head(model.config)
+
+
 def _check(
     model: HookedTransformer,
     examples: Examples,
@@ -97,18 +106,14 @@ def _check(
     metrics: Sequence[Metric],
     base: Base,
 ) -> None:
-    if model.is_hooked:
-        raise InvalidValueError(
-            "the model has hooks attached; remove them with model.reset_hooks() before an intervention"
-        )
-    examples.check_task_head(model.config)
+    check_runnable(model, examples)
     examples.check_metrics(metrics)
     if base == "counterfactual" and examples.counterfactual is None:
         raise InvalidValueError("the base is to be the counterfactual examples, and there are none; give them")
     check_interventions(interventions, model.config, width=examples.width)
     edits = [edit for intervention in interventions for edit in intervention]
     if isinstance(source, Fixed):
-        source.check({edit.site for edit in edits})
+        source.check(model, {edit.site for edit in edits}, width=examples.width)
         if any(edit.senders for edit in edits):
             raise InvalidValueError("a path patch needs another run as its source; give OtherRun")
     elif source.inputs.shape != examples.clean.inputs.shape:
@@ -158,7 +163,7 @@ class _Work:
         for rows in self.parts(running.token_budget):
             part, size = self.part(rows), rows.stop - rows.start
             record.put_runs(rows, part.unedited, part.other)
-            for stack in _stacks(groups, self.examples.width, size, running.token_budget):
+            for stack in self._stacks(groups, size, running.token_budget):
                 if not record.has(stack, rows):
                     logits = part.stacked.logits([self.interventions[number] for number in stack])
                     record.put(stack, rows, part.measured(logits))
@@ -187,7 +192,7 @@ class _Work:
         reading = Reading(
             clean,
             counterfactual[rows].to(device) if counterfactual is not None else None,
-            base.logits if self.inputs is self.examples.clean else other.logits,
+            self._clean_logits(clean, base, other),
         )
         replacements = Replacements(
             self.model, self.weights, base, self.source if isinstance(self.source, Fixed) else other
@@ -197,11 +202,29 @@ class _Work:
         )
         return _Part(stacked, self.metrics, reading, other.logits, rows.start)
 
+    def _clean_logits(self, clean: Batch, base: CleanRun, other: CleanRun) -> Tensor:
+        """The clean examples' logits, run once more if neither of the two runs is theirs and a metric reads them."""
+        if self.inputs is self.examples.clean or all(metric.reads != "clean" for metric in self.metrics):
+            return base.logits
+        if isinstance(self.source, OtherRun) and torch.equal(self.source.inputs, self.examples.clean.inputs):
+            return other.logits
+        return self.model.scored_logits(clean.inputs, clean.predicting, task=self.examples.task_head)
+
     def _run(self, inputs: Tensor, clean: Batch) -> CleanRun:
         return CleanRun.of(
             self.model, self.weights, inputs, clean.predicting, needed=self._needed, keep=self._kept,
             task_head=self.examples.task_head,
         )  # fmt: skip
+
+    def _stacks(self, groups: Sequence[tuple[int, list[int]]], rows: int, token_budget: int) -> Iterator[list[int]]:
+        """Interventions that are run together: what is computed, and the keys and values of all positions, fit."""
+        config, width = self.model.config, self.examples.width
+        computed = 3 * config.d_mlp + 4 * config.d_model
+        read = 4 * config.n_key_value_heads * config.d_head / computed
+        for first, numbers in groups:
+            together = max(1, int(token_budget / (rows * (width - first + read * width))))
+            for start in range(0, len(numbers), together):
+                yield numbers[start : start + together]
 
     @cached_property
     def _needed(self) -> Places:
@@ -230,11 +253,3 @@ def _groups(interventions: Sequence[Intervention]) -> list[tuple[int, list[int]]
         (min(edit.places.first for number in numbers for edit in interventions[number]), numbers)
         for _, numbers in sorted(groups.items(), key=lambda item: (item[0][0], item[1]))
     ]
-
-
-def _stacks(groups: Sequence[tuple[int, list[int]]], width: int, rows: int, token_budget: int) -> Iterator[list[int]]:
-    """Interventions that are run together."""
-    for first, numbers in groups:
-        together = max(1, token_budget // (rows * (width - first)))
-        for start in range(0, len(numbers), together):
-            yield numbers[start : start + together]

@@ -7,6 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from tasks import InvalidValueError
+
 
 @dataclass(frozen=True)
 class Places:
@@ -17,6 +19,12 @@ class Places:
     """
 
     positions: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if any(one >= other for one, other in zip(self.positions, self.positions[1:], strict=False)):
+            raise InvalidValueError(
+                f"positions {self.positions} do not rise; use Places.of(...), which sorts them and drops repeated ones"
+            )
 
     @classmethod
     def of(cls, positions: Iterable[int]) -> "Places":

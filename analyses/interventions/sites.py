@@ -17,7 +17,7 @@ Site = Literal["resid_pre", "q", "k", "v", "pattern", "z", "attn_out", "resid_mi
 
 SITES: tuple[Site, ...] = get_args(Site)
 
-HEAD_SITES = ("q", "k", "v", "pattern", "z")
+HEAD_SITES: tuple[Site, ...] = ("q", "k", "v", "pattern", "z")
 """Sites that each head has of its own (`k` and `v`: each key-value head)."""
 
 

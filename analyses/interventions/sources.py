@@ -25,13 +25,22 @@ class Fixed:
 
     values: dict[Site, Tensor]
 
-    def check(self, sites: set[Site]) -> None:
-        """Raises InvalidValueError if there are no values for one of these sites."""
+    def check(self, model: HookedTransformer, sites: set[Site], *, width: int) -> None:
+        """Raises InvalidValueError unless there are finite values of the model's type for each of these sites."""
         missing = sites - set(self.values)
         if missing:
             raise InvalidValueError(
                 f"site {min(missing)!r} has no fixed value; sites that have one are {', '.join(self.values)}"
             )
+        for site in sites:
+            found, wanted = self.values[site], _empty(model, site, width)
+            if found.shape != wanted.shape or found.dtype != model.dtype or found.device != model.device:
+                raise InvalidValueError(
+                    f"the values of site {site!r} must be {model.dtype} on {model.device} of shape "
+                    f"{tuple(wanted.shape)}. Got {found.dtype} on {found.device} of shape {tuple(found.shape)}"
+                )
+            if not bool(found.isfinite().all()):
+                raise InvalidValueError(f"the values of site {site!r} are not finite; check where they come from")
 
 
 @dataclass(frozen=True)

@@ -13,49 +13,20 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from analyses.interventions.changed import Changed, HeadChange, everything, put, values_of, with_places
 from analyses.interventions.clean_run import CleanRun, LayerRun, LayerWeights
 from analyses.interventions.mlp_entry import MLPEntry
 from analyses.interventions.places import Places
 from analyses.interventions.replacements import Replacements, group_of
-from analyses.interventions.sites import Edit, Intervention, Site
+from analyses.interventions.sites import HEAD_SITES, Edit, Intervention, Site
 from training import HookedTransformer
 from training.model.block import Block
 
-_HEAD_SITES: tuple[Site, ...] = ("q", "k", "v", "pattern", "z")
-
 Numbered = tuple[int, Edit]
 """An edit, and the number of its intervention in the stack."""
-
-
-@dataclass(frozen=True)
-class HeadChange:
-    """One head's output changed, in each intervention.
-
-    Attributes:
-        heads: Which head.
-        change: By how much its z changed.
-    """
-
-    heads: Int[Tensor, " stack"]
-    change: Float[Tensor, "stack batch place d_head"]
-
-
-@dataclass(frozen=True)
-class Changed:
-    """An activation where it may differ from the clean run's.
-
-    Attributes:
-        places: At which positions.
-        values: What it is there.
-        by_heads: What changed it, where that was one head of each intervention and nothing else.
-    """
-
-    places: Places
-    values: Float[Tensor, "stack batch place *width"]
-    by_heads: HeadChange | None = None
 
 
 @dataclass(frozen=True)
@@ -153,17 +124,17 @@ class _Layer:
         resid = self._edited(resid, run.resid_pre, "resid_pre")
         middle = self._from_heads() if resid is None else self._from_stream(resid)
         for number, edit in self._at("attn_out"):
-            middle = self._with(middle, run.resid_mid, edit.places)
-            value = self._values(resid, run.resid_pre, number, edit.places) + self.stacked.replacements.at(edit)
-            _put(middle.values[number], middle.places, edit.places, value)
+            middle = with_places(self.stack, middle, run.resid_mid, edit.places)
+            value = values_of(resid, run.resid_pre, number, edit.places) + self.stacked.replacements.at(edit)
+            put(middle.values[number], middle.places, edit.places, value)
         middle = self._edited(middle, run.resid_mid, "resid_mid")
         after = None
         if middle is not None:
             after = Changed(middle.places, middle.values + self._mlp(middle))
         for number, edit in self._at("mlp_out"):
-            after = self._with(after, run.resid_post, edit.places)
-            value = self._values(middle, run.resid_mid, number, edit.places) + self.stacked.replacements.at(edit)
-            _put(after.values[number], after.places, edit.places, value)
+            after = with_places(self.stack, after, run.resid_post, edit.places)
+            value = values_of(middle, run.resid_mid, number, edit.places) + self.stacked.replacements.at(edit)
+            put(after.values[number], after.places, edit.places, value)
         return self._edited(after, run.resid_post, "resid_post")
 
     # ------------------------------------------------------------------------------------------------------- attention
@@ -193,7 +164,7 @@ class _Layer:
         """The edits of each head of each intervention; of a key-value head, for all query heads that read it."""
         entries: dict[tuple[int, int], list[Edit]] = defaultdict(list)
         shared = self.stacked.model.config.n_heads // self.stacked.model.config.n_key_value_heads
-        for site in _HEAD_SITES:
+        for site in HEAD_SITES:
             for number, edit in self._at(site):
                 grouped = range(edit.head * shared, (edit.head + 1) * shared)
                 for head in grouped if site in ("k", "v") else [edit.head]:
@@ -222,7 +193,7 @@ class _Layer:
         for entry, of_entry in enumerate(entries.values()):
             for edit in of_entry:
                 if edit.site == "z":
-                    _put(z[entry], places, edit.places, replacements.at(edit))
+                    put(z[entry], places, edit.places, replacements.at(edit))
         return z
 
     def _attended(
@@ -237,13 +208,13 @@ class _Layer:
             for edit in edits:
                 if edit.site in ("q", "k", "v"):
                     into, axis = {"q": (q, places), "k": (k, everywhere), "v": (v, everywhere)}[edit.site]
-                    _put(into[entry], axis, edit.places, self.stacked.replacements.at(edit))
+                    put(into[entry], axis, edit.places, self.stacked.replacements.at(edit))
         mask = places.tensor(self._device)[:, None] >= torch.arange(k.shape[2], device=self._device)
         z = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         for entry, edits in enumerate(entries):
             for edit in edits:
                 if edit.site == "pattern":
-                    _put(z[entry], places, edit.places, self.stacked.replacements.at(edit) @ v[entry])
+                    put(z[entry], places, edit.places, self.stacked.replacements.at(edit) @ v[entry])
         return z
 
     def _from_stream(self, resid: Changed) -> Changed | None:
@@ -254,27 +225,27 @@ class _Layer:
         x = self._block.ln1(resid.values).flatten(0, 1)
         projected = attn.project(x, used.projection, resid.places.tensor(self._device), turns)
         q, k, v = (Changed(resid.places, part.unflatten(0, (self.stack, -1))) for part in projected)
-        edited = [edit.places.first for site in _HEAD_SITES for _, edit in self._at(site)]
+        edited = [edit.places.first for site in HEAD_SITES for _, edit in self._at(site)]
         first = min([resid.places.first, *edited])
         places = Places(tuple(position for position in self._written.positions if position >= first))
         if not places:
             return None
         q, k, v = (
-            self._everything(part, clean, wanted)
+            everything(part, clean, wanted)
             for part, clean, wanted in ((q, run.q, places), (k, run.k, self._everywhere), (v, run.v, self._everywhere))
         )
         parts: tuple[tuple[Site, Changed], ...] = (("q", q), ("k", k), ("v", v))
         for site, part in parts:
             for number, edit in self._at(site):
-                _put(part.values[number][:, :, edit.head], part.places, edit.places, stacked.replacements.at(edit))
+                put(part.values[number][:, :, edit.head], part.places, edit.places, stacked.replacements.at(edit))
         z = attn.attend(*(part.values.flatten(0, 1) for part in (q, k, v)), places.tensor(self._device))
         z = z.unflatten(0, (self.stack, -1))
         for number, edit in self._at("pattern"):
             values = stacked.replacements.at(edit) @ v.values[number][:, :, group_of(stacked.model, edit.head)]
-            _put(z[number][:, :, edit.head], places, edit.places, values)
+            put(z[number][:, :, edit.head], places, edit.places, values)
         for number, edit in self._at("z"):
-            _put(z[number][:, :, edit.head], places, edit.places, stacked.replacements.at(edit))
-        before = self._everything(resid, run.resid_pre, places)
+            put(z[number][:, :, edit.head], places, edit.places, stacked.replacements.at(edit))
+        before = everything(resid, run.resid_pre, places)
         return Changed(places, before.values + attn.out(z))
 
     # ------------------------------------------------------------------------------------------------------------- MLP
@@ -338,51 +309,11 @@ class _Layer:
     def _edited(self, changed: Changed | None, clean: Tensor, site: Site) -> Changed | None:
         """An activation with the edits of its site made."""
         for number, edit in self._at(site):
-            changed = self._with(changed, clean, edit.places)
-            _put(changed.values[number], changed.places, edit.places, self.stacked.replacements.at(edit))
+            changed = with_places(self.stack, changed, clean, edit.places)
+            put(changed.values[number], changed.places, edit.places, self.stacked.replacements.at(edit))
         return changed
-
-    def _with(self, changed: Changed | None, clean: Tensor, places: Places) -> Changed:
-        """The same activation, with its clean values where it had not changed, at these places too."""
-        if changed is not None and changed.places.covers(places):
-            return changed
-        if changed is None:
-            values = clean[:, places.index(self._device)]
-            return Changed(places, values.expand(self.stack, *values.shape).clone())
-        return self._everything(changed, clean, changed.places | places)
-
-    def _everything(self, changed: Changed, clean: Tensor, wanted: Places) -> Changed:
-        """The activation at the wanted places, and no others."""
-        if changed.places == wanted:
-            return changed
-        if changed.places.covers(wanted):
-            return Changed(wanted, changed.values[:, :, wanted.inside(changed.places, self._device)])
-        values = clean[:, wanted.index(self._device)]
-        values = values.expand(self.stack, *values.shape).clone()
-        both = changed.places & wanted
-        if both:
-            inside = both.inside(changed.places, self._device)
-            values[:, :, both.inside(wanted, self._device)] = changed.values[:, :, inside]
-        return Changed(wanted, values)
-
-    def _values(self, changed: Changed | None, clean: Tensor, number: int, places: Places) -> Tensor:
-        """The activation of one intervention at some places."""
-        values = clean[:, places.index(self._device)]
-        if changed is None or not (both := changed.places & places):
-            return values
-        values = values.clone()
-        inside = both.inside(changed.places, self._device)
-        values[:, both.inside(places, self._device)] = changed.values[number][:, inside]
-        return values
 
 
 @lru_cache
 def _all_places(width: int) -> Places:
     return Places(tuple(range(width)))
-
-
-def _put(
-    into: Float[Tensor, "batch place width"], axis: Places, places: Places, values: Float[Tensor, "#batch put width"]
-) -> None:
-    """Writes values in place at some of the places that an axis stands for."""
-    into[:, places.inside(axis, into.device)] = values

@@ -59,8 +59,8 @@ class Together:
     greedy: Literal["most", "least"] | None = None
     """Ablate one after the other, always what costs most, or least, next."""
 
-    steps: int = 5
-    """With --greedy: how many."""
+    steps: int | None = None
+    """With --greedy: how many; 5 if left out."""
 
 
 def ablate(
@@ -136,12 +136,16 @@ def _analysis(
 
     if together.joint + together.pairs + (together.greedy is not None) > 1:
         raise InvalidValueError("--joint, --pairs and --greedy are three questions; ask one at a time")
+    if together.steps is not None and together.greedy is None:
+        raise InvalidValueError("--steps are those of a greedy order; add --greedy most or --greedy least")
     if together.controls and not together.joint:
         raise InvalidValueError("--controls are random sets beside a joint one; add --joint and name its heads")
     if together.pairs:
         return PairAblation(chosen, kind, metric, positions)
     if together.greedy is not None:
-        return GreedyAblation(together.steps, together.greedy, chosen, kind, metric, positions)
+        return GreedyAblation(
+            5 if together.steps is None else together.steps, together.greedy, chosen, kind, metric, positions
+        )
     if together.controls:
         return JointAblation(chosen, kind, metric, positions, together.controls)
     return HeadAblation(kind, metric, chosen, "jointly" if together.joint else "singly", positions)

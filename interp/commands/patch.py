@@ -86,6 +86,8 @@ def patch(
     by = sites.by or ("head" if sites.site in HEAD_SITES else "layer")
     analysis: ActivationPatching | PathPatching
     if paths.paths:
+        if sites != Sites():
+            raise InvalidValueError("--site, --by and --window say which activations are patched; leave out --paths")
         analysis = _path_patching(paths, direction, metric, where, loaded.config.model)
     else:
         if paths != Paths():

@@ -1,12 +1,14 @@
 """The examples of an analysis, and how its work is divided: results and memory for a token budget."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
 import torch
 
-from analyses import ActivationPatching, HeadAblation, ablate
+from analyses import ActivationPatching, HeadAblation, PathPatching, ablate
 from analyses.examples import AT_ONCE, TOKEN_BUDGET, Examples, Running
+from analyses.graph import Receiver
 from analyses.heads import all_heads
 from benchmarks.memory import peak_bytes
 from tasks import Batch, InvalidValueError, Pair, get_task
@@ -93,26 +95,32 @@ def _counted(forward: Callable[[torch.Tensor], torch.Tensor], seen: list[int]) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("work", ["ablation", "patching"])
+@pytest.mark.parametrize("work", ["ablation", "patching", "by position", "pairs at the last position", "paths there"])
 def test_a_sweep_takes_at_most_twice_the_memory_of_a_forward_pass_of_the_budget(work: str) -> None:
-    config = ModelConfig.read({"n_layers": 6, "n_heads": 6, "d_model": 384, "d_vocab": len(TASK.vocabulary)})
+    config = ModelConfig.read({"n_layers": 2, "n_heads": 4, "d_model": 128, "d_vocab": len(TASK.vocabulary)})
     model = HookedTransformer(config, vocabulary=TASK.vocabulary, generator=seeded())
-    pair = pair_of(16, length=16)
-    rows = TOKEN_BUDGET // pair.clean.inputs.shape[1]
+    pair, running = pair_of(32, length=30), Running(token_budget=1024)
+    rows, last = 1024 // pair.clean.inputs.shape[1], (pair.clean.inputs.shape[1] - 1,)
 
     @torch.inference_mode()
     def forward_pass() -> object:
-        batch = TASK.sample(rows, length=16, generator=seeded())
+        batch = TASK.sample(rows, length=30, generator=seeded())
         return model.scored_logits(batch.inputs, batch.predicting)
 
-    def ablation() -> object:
-        return ablate(model, Examples(pair.clean), [(head,) for head in all_heads(config)], kind="mean")
-
-    def patching() -> object:
-        return ActivationPatching(site="z", by="head").effects(model, pair)
-
-    peak = peak_bytes(ablation if work == "ablation" else patching)
-    assert peak <= 2 * peak_bytes(forward_pass)
+    by_position = ActivationPatching(site="z", by="layer_position", positions=(1, 30, *last))
+    paths = PathPatching(receivers=(Receiver(1, "q", 0), Receiver(1, "logits")), positions=last)
+    singles = [(head,) for head in all_heads(config)]
+    pairs = list(itertools.combinations(all_heads(config), 2))
+    sweeps: dict[str, Callable[[], object]] = {
+        "ablation": lambda: ablate(model, Examples(pair.clean), singles, kind="mean", running=running),
+        "patching": lambda: ActivationPatching(site="z", by="head").effects(model, pair, running=running),
+        "by position": lambda: by_position.effects(model, pair, running=running),
+        "pairs at the last position": lambda: ablate(
+            model, Examples(pair.clean), pairs, kind="zero", positions=last, running=running
+        ),
+        "paths there": lambda: paths.effects(model, pair, running=running),
+    }
+    assert peak_bytes(sweeps[work]) <= 2 * peak_bytes(forward_pass)
 
 
 # --------------------------------------------------------------------------------------------------------------- errors

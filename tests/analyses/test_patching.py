@@ -126,12 +126,11 @@ def test_positive_nll_effect_means_that_it_helps_the_clean_answer(direction: Dir
 
 
 def test_normalised_is_missing_where_there_is_nothing_to_win() -> None:
-    examples = hand_examples()
-    edits: list[Intervention] = [(Edit("resid_pre", 0, Places.of([0])),)]
-    table = patch(
-        hand_model(), Examples(examples.clean, examples.clean), edits, "noise", "nll", [{}], Running()
-    ).table()
-    assert table["effect"].tolist() == [0]
+    # Both runs call every example right, so exact match has nothing to win, whatever a patch does.
+    edits: list[Intervention] = [(Edit("resid_pre", 0, Places.of([0])),), (Edit("z", 0, Places.of([0, 1]), 0),)]
+    table = patch(hand_model(), hand_examples(), edits, "noise", "accuracy", [{}, {}], Running()).table()
+    assert table["clean"].tolist() == table["corrupted"].tolist() == [1, 1]
+    assert table["effect"].tolist() == [0, 0]
     assert table[["normalised", "normalised_stderr"]].isna().all(axis=None)
 
 

@@ -217,8 +217,8 @@ def test_model_is_left_as_it_was(model: HookedTransformer, pair: Pair) -> None:
 
 # --------------------------------------------------------------------------------------------------------------- errors
 NO_EDGE = (
-    "there is no edge from the chosen senders to the chosen receivers: every one of them writes after they have read; "
-    "senders come before receivers"
+    "1.0 has no edge to or from the others that are named: a sender writes before a receiver reads; leave it out, or "
+    "name others"
 )
 
 

@@ -27,7 +27,7 @@ from training import HookedTransformer
 
 SITES = ("q", "k", "v", "z", "resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
 
-# `hand_model` on aa less ab, as in test_attribution_edges: differences at p1 alone, gradients there by token 3/2 and
+# `hand_model` on aa less ab, as in test_edge_attribution: differences at p1 alone, gradients there by token 3/2 and
 # -3/4 (through 0.0 and 0.1), by middle -1/2 into 1.0.v and 3/2 in all, by logit 1 at the end and 1 into 1.1.v.
 BY_LAYER = {
     "resid_pre": [3, 3],  # token 4 (3/2 - 3/4); middle 2 * -1/2 and logit 2 (1 + 1)
@@ -63,11 +63,13 @@ def test_hand_worked_scores_by_head(site: Any) -> None:
 def test_hand_worked_scores_by_position() -> None:
     # aa less bb: 4 at both positions wherever token is read. By z of 0.0: 4 * 2 * 1/2 at p0 and 4 * 2 * 3/2 at p1; of
     # 0.1 the same times -1/2. Layer 1 is read at p1 only: z of 1.0 is 4 and written -1 times, that of 1.1 twice.
-    scores = AttributionPatching(site="z", by="head_position").scores(hand_model(), hand_examples("aa", "bb"))
+    analysis = AttributionPatching(site="z", by="head_position", direction="noise")
+    scores = analysis.scores(hand_model(), hand_examples("aa", "bb"))
     wanted = torch.tensor([[[[4, 12], [-2, -6]], [[0, -4], [0, 8]]]]).double()
     torch.testing.assert_close(scores, wanted, rtol=1e-4, atol=1e-4)
     # By v of 0.0: 4 * 5/2 at p0, 4 * 3/2 at p1. Middle 4 into 1.0.v -2, and logit 4 into 1.1.v 4, at either.
-    scores = AttributionPatching(site="v", by="layer_position").scores(hand_model(), hand_examples("aa", "bb"))
+    analysis = AttributionPatching(site="v", by="layer_position", direction="noise")
+    scores = analysis.scores(hand_model(), hand_examples("aa", "bb"))
     torch.testing.assert_close(scores, torch.tensor([[[5, 3], [2, 2]]]).double(), rtol=1e-4, atol=1e-4)
 
 

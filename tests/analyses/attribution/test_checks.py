@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from analyses import ActivationPatching, PathPatching
 from analyses.attribution import AttributionPatching, DirectLogitAttribution, EdgeAttribution
 from analyses.examples import Examples
 from tasks import Batch, InvalidValueError, UnknownNameError
@@ -43,7 +44,7 @@ METRICS = "the metrics are accuracy, token_accuracy, nll, logit_difference, kl"
         (EdgeAttribution, {"metric": "lnll"}, f"unknown metric 'lnll'; did you mean 'nll'? {METRICS}"),
         (EdgeAttribution, {"steps": 0}, "steps = 0 points cannot be averaged; allowed is 1 or more"),
         (EdgeAttribution, {"metric": "accuracy"}, COUNTS),
-        (EdgeAttribution, {"metric": "kl"}, AT_MINIMUM),
+        (EdgeAttribution, {"metric": "kl", "direction": "noise"}, AT_MINIMUM),
         (AttributionPatching, {"site": "pattern"},
          f"unknown site 'pattern'; did you mean 'attn_out'? {SITES}"),
         (AttributionPatching, {"by": "heads"},
@@ -53,7 +54,7 @@ METRICS = "the metrics are accuracy, token_accuracy, nll, logit_difference, kl"
         (AttributionPatching, {"site": "mlp_out"},
          NO_HEADS),
         (AttributionPatching, {"metric": "accuracy"}, COUNTS),
-        (AttributionPatching, {"metric": "kl"}, AT_MINIMUM),
+        (AttributionPatching, {"metric": "kl", "direction": "noise"}, AT_MINIMUM),
         (DirectLogitAttribution, {"metric": "nll"},
          "unknown metric 'nll'; the metrics are logit_difference, logit"),
         (DirectLogitAttribution, {"by": "head"}, "unknown unit 'head'; the units are component, layer"),
@@ -69,6 +70,12 @@ def test_refused_when_made(unchecked: None, kind: Callable[..., object], setting
 def test_kl_is_allowed_where_its_gradient_is_not_zero(method: Any) -> None:
     scores = EdgeAttribution(metric="kl", method=method).scores(hand_model(), hand_examples("aa", "ab"))
     assert scores[0, 0].abs().max() > 1e-3
+
+
+def same_answers() -> Examples:
+    """`aa` and `ab` beside `ba` and `bb`, all answered by [EOS]."""
+    clean = hand_batch()
+    return Examples(clean, Batch(torch.tensor([[1, 0, 2], [1, 1, 2]]), clean.scored))
 
 
 def hooked_model() -> HookedTransformer:
@@ -88,6 +95,10 @@ NO_COUNTERFACTUALS = (
     "attribution compares each example with its counterfactual, and there are none here; give "
     "Examples.of_pair(task.counterfactual(batch, generator=...)), or use DirectLogitAttribution with 'logit'"
 )
+SAME_ANSWER = (
+    "the counterfactual of example 0 has the same answer, so there is nothing to compare; use task.counterfactual, "
+    "which changes the answer"
+)
 INFINITE = "the model's activations or logits are not finite, so nothing can be attributed; check its weights"
 
 
@@ -102,8 +113,8 @@ INFINITE = "the model's activations or logits are not finite, so nothing can be 
         (hand_model(), replace(hand_examples("aa", "ab"), task_head=-1),
          "task head -1 does not exist: the model has 1, counted from 0"),
         (hand_model(), Examples(hand_batch()), NO_COUNTERFACTUALS),
-        (hand_model(), Examples(hand_batch(), hand_batch()),
-         "example 0 has the same answer in both batches; it must differ somewhere"),
+        (hand_model(), same_answers(),
+         SAME_ANSWER),
         (poisoned(lambda model: model.W_U[:, 0]), hand_examples("aa", "ab"), INFINITE),
     ],
     ids=["hooked", "task head", "negative task head", "no counterfactuals", "same answers", "infinite logit"],
@@ -150,5 +161,12 @@ def test_metrics_that_need_no_counterfactual_do_not_make_it_needless(analysis: A
 
 
 @pytest.mark.parametrize("analysis", [EdgeAttribution(metric="nll"), AttributionPatching(metric="nll")])
-def test_equal_answers_are_allowed_where_they_are_not_compared(analysis: Any) -> None:
-    assert not analysis.scores(hand_model(), Examples(hand_batch(), hand_batch())).any()
+def test_equal_answers_are_refused_whatever_is_measured(analysis: Any) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        analysis.scores(hand_model(), same_answers())
+    assert str(caught.value) == SAME_ANSWER
+
+
+def test_defaults_compare_with_patchings_defaults() -> None:
+    assert {analysis().direction for analysis in (EdgeAttribution, AttributionPatching)} == {"denoise"}
+    assert {analysis().direction for analysis in (PathPatching, ActivationPatching)} == {"denoise"}

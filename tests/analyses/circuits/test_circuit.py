@@ -17,7 +17,7 @@ from analyses.circuits.paths import random_path
 from analyses.components import Part
 from analyses.graph import EMBED, edges, parse_edge, parse_receiver
 from analyses.heads import Head
-from tasks import InvalidValueError
+from tasks import InvalidValueError, UnknownNameError
 from tests.analyses.circuits.models import HAND
 from tests.analyses.models import seeded
 from training import ModelConfig
@@ -244,14 +244,10 @@ def test_nothing_compared_with_nothing_is_undefined() -> None:
          "node 0.2 does not exist: the nodes are heads as '0.3' and MLPs as '0.mlp' of layers 0 to 1, 2 heads each"),
         (lambda: Circuit.of_nodes([Part(0, "attn")], HAND),
          "node 0.attn does not exist: the nodes are heads as '0.3' and MLPs as '0.mlp' of layers 0 to 1, 2 heads each"),
-        (lambda: Circuit.random(parsed(""), generator=seeded(), match="layers"),  # pyright: ignore[reportArgumentType]
-         "match 'layers' is unknown; allowed are inputs and size"),
         (lambda: Circuit.top(table(SCORES), HAND, n=10),
          "n = 10 edges cannot be chosen: 9 have scores; allowed are 0 to 9"),
         (lambda: Circuit.greedy(table(SCORES), HAND, n=-1),
          "n = -1 edges cannot be chosen: 9 have scores; allowed are 0 to 9"),
-        (lambda: Circuit.top(table(SCORES), HAND, n=1, by="size"),  # pyright: ignore[reportArgumentType]
-         "order by 'size' is unknown; allowed are score and magnitude"),
         (lambda: Circuit.top(table(SCORES).drop(columns="score"), HAND, n=1),
          "the table of scores has no column 'score'; it needs sender, receiver and score, one row for each edge"),
         (lambda: Circuit.top(table({"embed->0.0.q": float("nan")}), HAND, n=1),
@@ -267,5 +263,20 @@ def test_nothing_compared_with_nothing_is_undefined() -> None:
 )  # fmt: skip
 def test_refused(unchecked: None, make: Any, text: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
+        make()
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: Circuit.random(parsed(""), generator=seeded(), match="input"),  # pyright: ignore[reportArgumentType]
+         "unknown match 'input'; did you mean 'inputs'? a random circuit can match inputs or size"),
+        (lambda: Circuit.top(table(SCORES), HAND, n=1, by="scores"),  # pyright: ignore[reportArgumentType]
+         "unknown order 'scores'; did you mean 'score'? the orders are score and magnitude"),
+    ],
+)  # fmt: skip
+def test_unknown_names_are_refused(unchecked: None, make: Any, text: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
         make()
     assert str(caught.value) == text

@@ -173,8 +173,6 @@ def test_interrupted_goes_on(analysis: CircuitTests | CircuitMinimality, tmp_pat
     [
         (lambda: CircuitTests(draws=0), "draws = 0 is not possible; allowed is 1 or more"),
         (lambda: CircuitTests(bootstraps=0), "bootstraps = 0 is not possible; allowed is 1 or more"),
-        (lambda: CircuitTests(match="all"),  # pyright: ignore[reportArgumentType]
-         "match 'all' is unknown; allowed are inputs and size"),
         (lambda: CircuitMinimality(draws=0), "draws = 0 is not possible; allowed is 1 or more"),
         (lambda: CircuitMinimality().of_examples(
             hand_model(), hand_examples(), circuit=Circuit((), HAND), generator=seeded()),
@@ -198,3 +196,11 @@ def test_unknown_metric_is_refused() -> None:
     for analysis in (CircuitTests, CircuitMinimality):
         with pytest.raises(UnknownNameError, match="unknown metric 'nil'; did you mean 'nll'"):
             analysis(metric="nil")
+
+
+def test_unknown_match_is_refused(unchecked: None) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        CircuitTests(match="sizes")  # pyright: ignore[reportArgumentType]
+    assert str(caught.value) == (
+        "unknown match 'sizes'; did you mean 'size'? a random circuit can match inputs or size"
+    )

@@ -258,3 +258,41 @@ def test_unknown_names_are_refused(unchecked: None) -> None:
         run_edge_sets(hand_model(), hand_examples(), [()], metrics=["logit_diff"])
     with pytest.raises(UnknownNameError, match="unknown direction 'nois'; did you mean 'noise'"):
         run_edge_sets(hand_model(), hand_examples(), [()], direction="nois")  # pyright: ignore[reportArgumentType]
+
+
+def holed(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The logit of [EOS], but nan where it is 3: of the second example, in the clean run."""
+    return torch.where((logits[:, 2] - 3).abs() < 1e-3, torch.nan, logits[:, 2])
+
+
+@pytest.mark.parametrize("budget", [1, 100])
+def test_metrics_that_are_not_finite_are_refused_with_the_example(budget: int) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        run_edge_sets(hand_model(), hand_examples(), [()], metrics=["nll", holed], running=Running(budget))
+    assert str(caught.value) == (
+        "metric 'holed' is not finite for example 1, so no mean over examples is defined; let it give a finite number "
+        "for every example"
+    )
+
+
+def same_answers() -> Examples:
+    clean = hand_pair().clean  # aa and ba; beside them bb and ab, all answered by [EOS]
+    return Examples(clean, Batch(torch.tensor([[1, 1, 2], [0, 1, 2]]), clean.scored))
+
+
+@pytest.mark.parametrize(
+    ("examples", "metrics", "text"),
+    [
+        (hand_examples, [], "there is no metric to measure; name at least one"),
+        (hand_examples, ["kl", "nll", "kl"],
+         "two metrics are named 'kl'; name each its own way, with Metric.of(..., name=...)"),
+        (same_answers, ["logit_difference"],
+         ("the counterfactual of example 0 has the same answer, so there is nothing to compare; use "
+          "task.counterfactual, which changes the answer")),
+    ],
+    ids=["none", "twice", "same answers"],
+)  # fmt: skip
+def test_metrics_are_checked_first(examples: Callable[[], Examples], metrics: list[str], text: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        run_edge_sets(poisoned(), examples(), [()], metrics=metrics)
+    assert str(caught.value) == text

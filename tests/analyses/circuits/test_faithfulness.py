@@ -13,7 +13,7 @@ from analyses.circuits.recovery import Recovery, share_p
 from analyses.examples import Examples
 from analyses.metrics import get_metric
 from analyses.resampling import bootstrap_counts
-from tasks import InvalidValueError, Pair, UnknownNameError
+from tasks import Batch, InvalidValueError, Pair, UnknownNameError
 from tests.analyses.circuits.models import HAND, TASK, drawn_pair, hand_examples, hand_pair
 from tests.analyses.models import hand_model, random_model, seeded
 
@@ -166,8 +166,6 @@ def test_p_values_tie_up_to_rounding() -> None:
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: FaithfulnessCurve(choose="best"),  # pyright: ignore[reportArgumentType]
-         "choose 'best' is unknown; allowed are score, magnitude and greedy"),
         (lambda: FaithfulnessCurve(bootstraps=0), "bootstraps = 0 is not possible; allowed is 1 or more"),
         (lambda: FaithfulnessCurve(sizes=(0.5, 0.2)),
          "sizes (0.5, 0.2) make no curve; give two or more shares of the edges, rising, from 0 to 1"),
@@ -211,3 +209,23 @@ def test_without_a_gap_faithfulness_is_undefined() -> None:
 def test_unknown_metric_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown metric 'nil'; did you mean 'nll'"):
         FaithfulnessCurve(metric="nil")
+
+
+def test_unknown_way_to_choose_is_refused(unchecked: None) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        FaithfulnessCurve(choose="greed")  # pyright: ignore[reportArgumentType]
+    assert str(caught.value) == (
+        "unknown way to choose edges 'greed'; did you mean 'greedy'? the ways are score, magnitude and greedy"
+    )
+
+
+def test_a_gap_that_overflows_is_no_gap() -> None:
+    # The logit is 8 and 3 in the clean, 5 and 0 in the counterfactual run: only the second example's number changes
+    # its sign, by more than float64 holds. The mean gap is inf and its standard error nan.
+    def huge(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return ((logits[:, 2] > 2).double() * 2 - 1) * 1.7e308
+
+    with pytest.raises(InvalidValueError, match="^faithfulness is undefined: huge is inf in the clean"):
+        FaithfulnessCurve(metric=huge).of_examples(
+            hand_model(), hand_examples(), scores=scores_of(PATH), generator=seeded()
+        )

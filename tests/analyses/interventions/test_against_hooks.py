@@ -66,6 +66,7 @@ def interventions_of(model: HookedTransformer, width: int) -> list[Intervention]
 def assert_equal_to_hooks(
     model: HookedTransformer, task: Task, interventions: list[Intervention], base: Base, budgets: list[int], n: int = 5
 ) -> None:
+    model = model.double()  # so that nothing but rounding of the last place can hide
     generator, task_head = seeded(3), model.config.task_heads - 1
     pair = task.bind(model.vocabulary).counterfactual(
         task.sample(n, length=3, generator=generator), generator=generator
@@ -85,8 +86,8 @@ def assert_equal_to_hooks(
             base=base, running=Running(token_budget=budget),
         )  # fmt: skip
         found = torch.stack([outcome.edited[metric.name] for metric in METRICS], dim=1)
-        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=2e-5)
-        assert torch.allclose(torch.stack(list(outcome.unedited.values())), unedited, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+        assert torch.allclose(torch.stack(list(outcome.unedited.values())), unedited, rtol=1e-9, atol=1e-9)
 
 
 def values_of(logits: Tensor, reading: Reading) -> Tensor:
