@@ -30,6 +30,9 @@ from training import HookedTransformer
 
 Base = Literal["clean", "counterfactual"]
 
+_STACKED = 4
+"""At least so many interventions are run at once, so that what they share is computed for several."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -173,11 +176,15 @@ class _Work:
             del part  # before the next one is run: two would take twice the room
 
     def parts(self, token_budget: int) -> Iterator[slice]:
-        """The examples of each part: what runs leave behind takes half the room of a forward pass of the budget."""
+        """The examples of each part: few enough to stack several interventions of them within the budget.
+
+        What runs leave behind takes at most half the room of a forward pass of the budget.
+        """
         config, width = self.model.config, self.examples.width
         runs = 2 if isinstance(self.source, OtherRun) else 1
         kept = runs * config.n_layers * (6 + len(self._kept)) * config.d_model
-        tokens = token_budget * min(1.0, (3 * config.d_mlp + 4 * config.d_model) / kept) / 2
+        room = (3 * config.d_mlp + 4 * config.d_model) / kept / 2
+        tokens = token_budget * min(1 / (_STACKED * (1 + self._read)), room)
         rows = max(1, int(tokens) // width)
         for first in range(0, len(self.examples), rows):
             yield slice(first, min(first + rows, len(self.examples)))
@@ -218,13 +225,17 @@ class _Work:
 
     def _stacks(self, groups: Sequence[tuple[int, list[int]]], rows: int, token_budget: int) -> Iterator[list[int]]:
         """Interventions that are run together: what is computed, and the keys and values of all positions, fit."""
-        config, width = self.model.config, self.examples.width
-        computed = 3 * config.d_mlp + 4 * config.d_model
-        read = 4 * config.n_key_value_heads * config.d_head / computed
+        width = self.examples.width
         for first, numbers in groups:
-            together = max(1, int(token_budget / (rows * (width - first + read * width))))
+            together = max(1, int(token_budget / (rows * (width - first + self._read * width))))
             for start in range(0, len(numbers), together):
                 yield numbers[start : start + together]
+
+    @property
+    def _read(self) -> float:
+        """The room that a token takes where only its keys and values are read, to that where it is computed."""
+        config = self.model.config
+        return 4 * config.n_key_value_heads * config.d_head / (3 * config.d_mlp + 4 * config.d_model)
 
     @cached_property
     def _needed(self) -> Places:

@@ -14,7 +14,7 @@ import analyses
 from analyses import ActivationPatching, PathPatching, effects, get_metric, list_metrics, overlap
 from analyses.ablation import AblationKind
 from analyses.attribution import attribution_patching, direct_logit_attribution, edge_attribution
-from analyses.circuits import curve
+from analyses.circuits import circuit_tests, curve, minimality
 from analyses.interventions import Site
 from analyses.patches import Direction
 from analyses.patching import By
@@ -46,6 +46,9 @@ def test_every_public_name_is_explained(name: str) -> None:
         ("attribution", attribution_patching.COLUMNS),
         ("attribution", direct_logit_attribution.COLUMNS),
         ("circuits", curve.COLUMNS),
+        ("circuits", curve.SUMMARY_COLUMNS),
+        ("circuits", circuit_tests.COLUMNS),
+        ("circuits", minimality.COLUMNS),
         ("head-ablation", effects.COLUMNS),
         ("head-overlap", overlap.COLUMNS),
     ],

@@ -150,9 +150,12 @@ class Attention(nn.Module):
         positions: Int[Tensor, " query"],
     ) -> Float[Tensor, "batch query head d_head"]:
         """z: what the queries at some positions read from the keys at positions 0 to the last."""
-        causal = q.shape[1] == k.shape[1]
-        mask = None if causal else positions[:, None] >= torch.arange(k.shape[1], device=k.device)
+        causal, visible = q.shape[1] == k.shape[1], positions[:, None] >= torch.arange(k.shape[1], device=k.device)
         q, k, v = (part.transpose(1, 2) for part in (q, self._per_head(k), self._per_head(v)))
+        if _is_short(v):
+            mask = torch.zeros(visible.shape, device=v.device, dtype=v.dtype).masked_fill_(~visible, -torch.inf)
+            return _step_by_step(q, k, v, mask).transpose(1, 2)
+        mask = None if causal else visible
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal).transpose(1, 2)
 
     def _explicit(self, x: Tensor, past: KeyValue | None) -> Tensor:
@@ -198,13 +201,23 @@ class Attention(nn.Module):
 
 
 def _packed_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """Attention within each example of packed rows. [row, head, query, d_head]
+    """Attention within each example of packed rows. [row, head, query, d_head]"""
+    if _is_short(v):
+        return _step_by_step(q, k, v, mask)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.to(v.dtype))
 
-    Long rows fused; short ones on a processor step by step, with a softmax in float32. There fused attention divides
-    the work badly among threads, and in half precision its gradient takes ten times as long.
+
+def _is_short(v: Tensor) -> bool:
+    """Whether attention step by step is faster: short rows, on a processor.
+
+    There fused attention divides the work badly among threads, and in half precision its gradient takes ten times as
+    long.
     """
     short = _SHORT if v.dtype in (torch.float32, torch.float64) else 2 * _SHORT
-    if v.device.type != "cpu" or mask.shape[-1] > short:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.to(v.dtype))
+    return v.device.type == "cpu" and v.shape[2] <= short
+
+
+def _step_by_step(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Attention with a softmax in the mask's precision. [row, head, query, d_head]"""
     scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(2, 3)
     return (scores + mask).softmax(dim=-1).to(v.dtype) @ v
