@@ -66,7 +66,10 @@ TABLES = {
         CIRCUIT,
         ["task", "length", "metric", "choose", "size", "edges", "value", "faithfulness", "low", "high"],
     ),
-    "circuit edges": ([*CIRCUIT, "--show", "edges", "--size", "0.5"], ["sender", "receiver", "task", "length"]),
+    "circuit edges": (
+        [*CIRCUIT, "--show", "edges", "--size", "0.5"],
+        ["task", "length", "method", "direction", "metric"],
+    ),
     "circuit tests": ([*CIRCUIT, "--show", "tests", "--size", "0.5"], ["task", "length", "metric", "test", "edges"]),
     "minimality": ([*CIRCUIT, "--show", "minimality", "--size", "0.1"], ["task", "length", "metric", "edge", "value"]),
     "overlap": (OVERLAP, ["first", "second", "length", "kind", "metric", "measure", "k", "estimate", "low", "high"]),
