@@ -41,9 +41,9 @@ def test_interactions_of_the_hand_model() -> None:
     #            0.1 1.1: 0, -2, effects 8, 7; less -8 + 8 and -5 + 6: 8, 6.
     table = pairs_of_hand_model().set_index(["first", "second"])
     assert len(table) == 6
-    assert table.loc[("0.0", "0.1"), ["first_effect", "second_effect", "joint_effect", "interaction"]].tolist() == [
-        pytest.approx(value, abs=1e-4) for value in (3, -6.5, 6.5, 10)
-    ]
+    columns = ("first_effect", "second_effect", "joint_effect", "interaction")
+    for column, value in zip(columns, (3, -6.5, 6.5, 10), strict=True):
+        assert table[column][("0.0", "0.1")] == pytest.approx(value, abs=1e-4)
     wanted = {("0.0", "0.1"): (12, 8), ("1.0", "1.1"): (0, 0), ("0.0", "1.0"): (8, 6), ("0.1", "1.1"): (8, 6)}
     for pair, (one, other) in wanted.items():
         assert table.loc[pair, "interaction"] == pytest.approx((one + other) / 2, abs=1e-4)
