@@ -14,7 +14,6 @@ from analyses.effects import HeadEffects
 from analyses.examples import AT_ONCE, Examples, Running
 from analyses.heads import all_heads
 from analyses.interventions import OtherRun, Outcome, Source, intervene
-from analyses.interventions.engine import check_runnable
 from analyses.interventions.sites import Site, edits_of
 from analyses.interventions.sources import means, zeros
 from analyses.metrics import Metric, UserMetric, get_metric
@@ -200,7 +199,7 @@ def ablate(
         if not components:
             raise InvalidValueError("a set of heads to ablate is empty; name at least one head")
         check_components(components, model.config)
-    check_runnable(model, examples)
+    examples.check_model(model, before="an intervention")
     places = places_of(positions, examples.clean)
     interventions = [tuple(edit for one in components for edit in edits_of(one, places)) for components in sets]
     sites: frozenset[Site] = frozenset(edit.site for intervention in interventions for edit in intervention)

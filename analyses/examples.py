@@ -94,6 +94,14 @@ class Examples:
                 "the prompts have different lengths, so their positions do not align; use one length"
             )
 
+    def check_model(self, model: HookedTransformer, *, before: str) -> None:
+        """Raises InvalidValueError if the model has hooks attached, or lacks the unembedding that is meant."""
+        if model.is_hooked:
+            raise InvalidValueError(
+                f"the model has hooks attached; remove them with model.reset_hooks() before {before}"
+            )
+        self.check_task_head(model.config)
+
     def check_task_head(self, config: ModelConfig) -> None:
         """Raises InvalidValueError unless the model has the unembedding that is meant."""
         if not 0 <= self.task_head < config.task_heads:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from analyses.attribution.checks import check_choice, check_gradient, check_model, check_pairs
+from analyses.attribution.checks import check_choice, check_gradient, check_pairs
 from analyses.attribution.parts import gradient_tokens, scores_in_parts
 from analyses.attribution.traces import Trace, working
 from analyses.attribution.two_runs import TwoRuns
@@ -134,7 +134,7 @@ class AttributionPatching:
         Raises:
             InvalidValueError: As `EdgeAttribution.scores`.
         """
-        check_model(model, examples)
+        examples.check_model(model, before="an attribution")
         check_pairs(examples)
         return scores_in_parts(
             examples,

@@ -9,7 +9,6 @@ from analyses.examples import Examples
 from analyses.metrics import Metric
 from tasks import InvalidValueError
 from tasks.errors import unknown_name
-from training import HookedTransformer
 
 
 def check_choice(kind: str, name: str, known: Sequence[str]) -> None:
@@ -38,15 +37,6 @@ def check_gradient(metric: Metric, *, at_clean: bool) -> None:
             "metric 'kl' is the distance from the clean run, so its gradient there is 0, and so would be every score; "
             "use direction 'denoise', or EdgeAttribution with an EAP-IG method"
         )
-
-
-def check_model(model: HookedTransformer, examples: Examples) -> None:
-    """Raises InvalidValueError if the model has hooks attached, or has not the examples' task head."""
-    if model.is_hooked:
-        raise InvalidValueError(
-            "the model has hooks attached; remove them with model.reset_hooks() before an attribution"
-        )
-    examples.check_task_head(model.config)
 
 
 def check_pairs(examples: Examples) -> None:

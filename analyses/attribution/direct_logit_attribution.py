@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from analyses.attribution.checks import check_choice, check_model, check_pairs
+from analyses.attribution.checks import check_choice, check_pairs
 from analyses.attribution.parts import scores_in_parts, trace_tokens
 from analyses.attribution.traces import Trace, Tracer, working
 from analyses.components import Part
@@ -127,7 +127,7 @@ class DirectLogitAttribution:
             InvalidValueError: A model with hooks attached, no such task head, a logit difference without
                 counterfactuals or of equal answers, or logits that are not finite.
         """
-        check_model(model, examples)
+        examples.check_model(model, before="an attribution")
         if self.metric == "logit_difference":
             check_pairs(examples)
         return scores_in_parts(

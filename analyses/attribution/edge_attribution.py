@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from analyses.attribution.checks import check_choice, check_gradient, check_model, check_pairs
+from analyses.attribution.checks import check_choice, check_gradient, check_pairs
 from analyses.attribution.edge_scores import edge_scores, written
 from analyses.attribution.parts import gradient_tokens, scores_in_parts
 from analyses.attribution.traces import Trace
@@ -141,7 +141,7 @@ class EdgeAttribution:
             InvalidValueError: A model with hooks attached, no counterfactuals, no such task head, a metric without a
                 gradient, a counterfactual with the clean answer, or activations that are not finite.
         """
-        check_model(model, examples)
+        examples.check_model(model, before="an attribution")
         check_pairs(examples)
         shape = len(senders(model.config)), len(receivers(model.config))
         return scores_in_parts(

@@ -169,10 +169,8 @@ def _check(
     direction: Direction,
     metrics: Sequence[Metric],
 ) -> None:
-    if model.is_hooked:
-        raise InvalidValueError("the model has hooks attached; remove them with model.reset_hooks() before a circuit")
+    examples.check_model(model, before="a circuit")
     check_direction(direction)
-    examples.check_task_head(model.config)
     if not len(circuits):
         raise InvalidValueError("there are no circuits to run; give at least one set of edges")
     if examples.counterfactual is None:

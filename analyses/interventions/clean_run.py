@@ -12,7 +12,6 @@ from analyses.interventions.places import Places
 from analyses.interventions.sites import Site
 from tasks import InvalidValueError
 from training import HookedTransformer
-from training.model.block import Block
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,6 @@ class LayerRun:
 class LayerWeights:
     """What every intervention in a layer uses again."""
 
-    block: Block
     projection: tuple[Tensor, Tensor | None]
     turns: Tensor | None
 
@@ -109,6 +107,4 @@ class CleanRun:
 def layer_weights(model: HookedTransformer, *, width: int) -> list[LayerWeights]:
     """Each layer's weights as runs of examples of some width use them."""
     like = model.embed.W_E
-    return [
-        LayerWeights(block, block.attn.projection(), block.attn.turns(0, width, like=like)) for block in model.blocks
-    ]
+    return [LayerWeights(block.attn.projection(), block.attn.turns(0, width, like=like)) for block in model.blocks]

@@ -92,15 +92,6 @@ def intervene(
     return Outcome(tuple(metrics), unedited, other if isinstance(source, OtherRun) else {}, edited)
 
 
-def check_runnable(model: HookedTransformer, examples: Examples) -> None:
-    """Raises InvalidValueError unless the model has no hooks attached, and the unembedding that is meant."""
-    if model.is_hooked:
-        raise InvalidValueError(
-            "the model has hooks attached; remove them with model.reset_hooks() before an intervention"
-        )
-    examples.check_task_head(model.config)
-
-
 def _check(
     model: HookedTransformer,
     examples: Examples,
@@ -109,7 +100,7 @@ def _check(
     metrics: Sequence[Metric],
     base: Base,
 ) -> None:
-    check_runnable(model, examples)
+    examples.check_model(model, before="an intervention")
     examples.check_metrics(metrics)
     if base == "counterfactual" and examples.counterfactual is None:
         raise InvalidValueError("the base is to be the counterfactual examples, and there are none; give them")

@@ -113,6 +113,7 @@ def ablate(
 def _components(parts: Parts, config: "ModelConfig") -> "tuple[Component, ...]":
     """What is named; all heads if nothing is."""
     from analyses import Head, Part
+    from analyses.components import all_parts
     from analyses.heads import all_heads
 
     kinds: tuple[tuple[PartKind, tuple[int, ...] | None], ...] = (
@@ -123,7 +124,7 @@ def _components(parts: Parts, config: "ModelConfig") -> "tuple[Component, ...]":
         found += [Head.parse(head) for head in parts.heads or ()] or all_heads(config)
     for kind, chosen in kinds:
         if chosen is not None:
-            found += [Part(layer, kind) for layer in chosen or range(config.n_layers)]
+            found += [Part(layer, kind) for layer in chosen] or all_parts(config, kind)
     return tuple(found)
 
 
