@@ -17,8 +17,6 @@ from analyses.components import Part as Part
 from analyses.effects import HeadEffects as HeadEffects
 from analyses.examples import Examples as Examples
 from analyses.examples import Running as Running
-from analyses.gap import GeneralizationGap as GeneralizationGap
-from analyses.gap import gap_grid as gap_grid
 from analyses.greedy_ablation import GreedyAblation as GreedyAblation
 from analyses.heads import Head as Head
 from analyses.interventions import Edit as Edit
@@ -31,7 +29,9 @@ from analyses.journal import Journal as Journal
 from analyses.metrics import Metric as Metric
 from analyses.metrics import get_metric as get_metric
 from analyses.metrics import list_metrics as list_metrics
-from analyses.overlap import HeadOverlap as HeadOverlap
 from analyses.pair_ablation import PairAblation as PairAblation
 from analyses.patching import ActivationPatching as ActivationPatching
 from analyses.path_patching import PathPatching as PathPatching
+from analyses.reuse.overlap import HeadOverlap as HeadOverlap
+from analyses.transfer.gap import GeneralizationGap as GeneralizationGap
+from analyses.transfer.gap import gap_grid as gap_grid

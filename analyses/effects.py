@@ -11,7 +11,7 @@ from torch import Tensor
 from analyses.components import Component, parse_component
 from analyses.heads import Head
 from analyses.metrics import Metric, get_metric
-from analyses.statistics import standard_errors
+from analyses.statistics.errors import standard_errors
 from tasks import InvalidValueError
 
 COLUMNS = [

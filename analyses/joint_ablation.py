@@ -16,8 +16,8 @@ from analyses.effects import HeadEffects, set_text
 from analyses.examples import AT_ONCE, Running
 from analyses.heads import Head, check_heads
 from analyses.metrics import Metric, UserMetric
-from analyses.resampling import one_sided_p
 from analyses.scopes import Positions
+from analyses.statistics.resampling import one_sided_p
 from tasks import InvalidValueError, Task
 from training import HookedTransformer
 

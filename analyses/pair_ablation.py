@@ -14,7 +14,7 @@ from analyses.examples import AT_ONCE, Running
 from analyses.heads import all_heads
 from analyses.metrics import Metric, UserMetric
 from analyses.scopes import Positions
-from analyses.statistics import standard_errors
+from analyses.statistics.errors import standard_errors
 from tasks import InvalidValueError, Task
 from training import HookedTransformer
 

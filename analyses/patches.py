@@ -11,7 +11,7 @@ from torch import Tensor
 from analyses.examples import Examples, Running
 from analyses.interventions import Intervention, OtherRun, intervene
 from analyses.metrics import Metric, UserMetric, get_metric
-from analyses.statistics import ratio_of_means, standard_errors
+from analyses.statistics.errors import ratio_of_means, standard_errors
 from tasks.errors import unknown_name
 from training import HookedTransformer
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
-from analyses.study_results import StudyResults
+from analyses.transfer.study_results import StudyResults
 from interp.data_tables import DataTable, accuracy_table, settings_table
 from interp.figures.attention_patterns import (
     HeadAttention,

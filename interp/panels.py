@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import plotly.graph_objects as go
 
-from analyses.study_results import StudyResults
+from analyses.transfer.study_results import StudyResults
 from interp.figures.ablation_maps import ablation_maps, effect_title
 from interp.figures.accuracy_by_length import accuracy_by_length
 from interp.figures.accuracy_over_training import accuracy_over_training

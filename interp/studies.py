@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analyses.study import Study
-from analyses.study_results import StudyResults
+from analyses.transfer.study import Study
+from analyses.transfer.study_results import StudyResults
 from interp.console import Monitor, say, show
 from interp.page import write_page
 from tasks import BrokenRunError

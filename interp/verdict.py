@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pandas import DataFrame
 
-from analyses.study_results import StudyResults
+from analyses.transfer.study_results import StudyResults
 from interp.intervals import UNDEFINED, Estimate, newcombe, wilson
 
 LARGE, SMALL = 0.5, 0.1

@@ -18,7 +18,7 @@ from analyses.interventions.sites import heads_at
 from analyses.metrics import Metric, UserMetric, get_metric
 from analyses.patches import Direction, about, check_direction
 from analyses.patching import By
-from analyses.statistics import standard_errors
+from analyses.statistics.errors import standard_errors
 from tasks import InvalidValueError, Task
 from training import HookedTransformer, ModelConfig
 

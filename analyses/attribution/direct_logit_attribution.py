@@ -16,7 +16,7 @@ from analyses.examples import AT_ONCE, Examples, Running
 from analyses.graph import EMBED, senders
 from analyses.metrics import Reading
 from analyses.patches import about
-from analyses.statistics import standard_errors
+from analyses.statistics.errors import standard_errors
 from tasks import Task
 from training import HookedTransformer, ModelConfig
 

@@ -18,7 +18,7 @@ from analyses.examples import AT_ONCE, Examples, Running
 from analyses.graph import edges, heads_among_senders, receivers, senders
 from analyses.metrics import Metric, UserMetric, get_metric
 from analyses.patches import Direction, about, check_direction
-from analyses.statistics import standard_errors
+from analyses.statistics.errors import standard_errors
 from tasks import InvalidValueError, Task
 from training import HookedTransformer
 

@@ -13,7 +13,7 @@ from analyses.circuits.recovery import Recovery, share_p
 from analyses.examples import AT_ONCE, Examples, Running
 from analyses.metrics import Metric, UserMetric, get_metric
 from analyses.patches import about
-from analyses.statistics import percentile_interval
+from analyses.statistics.errors import percentile_interval
 from tasks import InvalidValueError, Task
 from training import HookedTransformer
 

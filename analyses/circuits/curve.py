@@ -10,7 +10,7 @@ from jaxtyping import Float
 from analyses.circuits.circuit import Circuit
 from analyses.circuits.recovery import Recovery
 from analyses.metrics import Metric
-from analyses.statistics import percentile_interval
+from analyses.statistics.errors import percentile_interval
 
 COLUMNS = [
     "metric", "choose", "size", "edges", "value", "faithfulness", "low", "high", "full", "empty", "n", "seed",

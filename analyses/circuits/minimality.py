@@ -17,7 +17,7 @@ from analyses.examples import AT_ONCE, Examples, Running
 from analyses.graph import Edge
 from analyses.metrics import Metric, UserMetric, get_metric
 from analyses.patches import about
-from analyses.statistics import percentile_interval
+from analyses.statistics.errors import percentile_interval
 from tasks import InvalidValueError, Task
 from training import HookedTransformer
 

@@ -11,8 +11,8 @@ from torch import Generator
 from analyses.circuits.edge_sets import run_edge_sets
 from analyses.examples import Examples, Running
 from analyses.metrics import Metric
-from analyses.resampling import bootstrap_counts, one_sided_p
-from analyses.statistics import bootstrap_ratios, ratio_of_means, standard_errors
+from analyses.statistics.errors import bootstrap_ratios, ratio_of_means, standard_errors
+from analyses.statistics.resampling import bootstrap_counts, one_sided_p
 from tasks import InvalidValueError
 from training import HookedTransformer
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from analyses.study import Study, open_study
+from analyses.transfer.study import Study, open_study
 from training import load_run
 from training.conditions import CONDITIONS
 

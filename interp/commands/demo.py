@@ -6,7 +6,7 @@ def demo() -> None:
 
     Examples: `interp demo`, and once more, to go on after an interruption or to see the finished result: `interp demo`
     """
-    from analyses.study import Study
+    from analyses.transfer.study import Study
     from interp.studies import run_study
     from tasks import get_group
     from training import load_preset

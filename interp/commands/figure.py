@@ -9,7 +9,7 @@ from interp.console import counting, say, show
 from interp.options import Flag
 
 if TYPE_CHECKING:
-    from analyses.gap import GeneralizationGap
+    from analyses.transfer.gap import GeneralizationGap
     from training import Run
 
 
@@ -41,7 +41,7 @@ def figure(
     """
     import pandas as pd
 
-    from analyses.gap import GeneralizationGap, gap_grid
+    from analyses.transfer.gap import GeneralizationGap, gap_grid
     from interp.paper import gap_grid_figure, paper_gaps, save_figure
     from training.files import write_whole
     from training.finding import find_sweep, sweep_runs

@@ -9,8 +9,8 @@ def report(study: str | None = None, /) -> None:
     Args:
         study: A study's folder or name; the newest if left out.
     """
-    from analyses.study import open_study
-    from analyses.study_record import read_record
+    from analyses.transfer.study import open_study
+    from analyses.transfer.study_record import read_record
     from interp.studies import find_study, report_study
 
     folder = find_study(study)

@@ -31,7 +31,7 @@ def study(
         workers: How many models are trained at a time, each with an equal share of the cores.
         name: The study's name under `runs`; made from the other options if left out.
     """
-    from analyses.study import Study
+    from analyses.transfer.study import Study
     from interp.groups import chosen_group, default_name
     from interp.studies import run_study
     from tasks import InvalidValueError

@@ -56,7 +56,7 @@ def train(
         set_: Keys of the preset to replace, as section.key=value.
         name: The run's name under `runs`; made from the other options if left out.
     """
-    from analyses.study import Study
+    from analyses.transfer.study import Study
     from interp.groups import default_name
     from tasks import InvalidValueError
     from training import load_preset

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analyses.study_results import AttentionExample
+from analyses.transfer.study_results import AttentionExample
 from interp.figures.style import BLUE
 from tasks.errors import InvalidValueError
 

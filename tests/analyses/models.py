@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from analyses import Head, HeadEffects, get_metric
-from analyses.study import Study
+from analyses.transfer.study import Study
 from tasks import Batch, Vocabulary, get_group
 from training import HookedTransformer, ModelConfig, Preset
 

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 import analyses
-from analyses import ActivationPatching, PathPatching, effects, get_metric, list_metrics, overlap
+from analyses import ActivationPatching, PathPatching, effects, get_metric, list_metrics
 from analyses.ablation import AblationKind
 from analyses.attribution import attribution_patching, direct_logit_attribution, edge_attribution
 from analyses.circuits import circuit_tests, curve, minimality

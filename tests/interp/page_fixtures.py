@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.study_results import AttentionExample, StudyResults
+from analyses.transfer.study_results import AttentionExample, StudyResults
 
 N = 512
 LENGTHS = range(1, 26)

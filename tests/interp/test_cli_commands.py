@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from torch import Tensor
 
-import analyses.study
+import analyses.transfer.study
 import interp.studies  # noqa: F401 - before the fixture replaces Study, so that its annotations mean the real one.
 from analyses import HeadOverlap
 from analyses.interventions import Intervention
@@ -349,11 +349,11 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
         for name, (config, path) in jobs.items():
             train(config, path, on_step=lambda progress, name=name: on_progress(name, progress))
 
-    monkeypatch.setattr(analyses.study, "train_many", train_many)
+    monkeypatch.setattr(analyses.transfer.study, "train_many", train_many)
 
 
 @dataclass(frozen=True)
-class QuickStudy(analyses.study.Study):
+class QuickStudy(analyses.transfer.study.Study):
     """A study of few examples, unless told otherwise."""
 
     n: int = 8
@@ -367,7 +367,7 @@ def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_by_one: None) -
     (tmp_path / "tiny.toml").write_text(PRESET)
     shorter = load_preset("tiny.toml").override(["train.steps=4", "measure.checkpoints=2"])
     monkeypatch.setattr("training.load_preset", lambda name: Preset(name, shorter.sections))
-    monkeypatch.setattr(analyses.study, "Study", QuickStudy)
+    monkeypatch.setattr(analyses.transfer.study, "Study", QuickStudy)
     return tmp_path
 
 
@@ -411,7 +411,7 @@ def test_study_names_its_folder_and_its_command(studied: Path, capsys: pytest.Ca
 
 def test_a_study_stopped_anywhere_is_continued(studied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["study", "copy+shift", "--name", "stopped", "--n", "8", "--main-length", "2", "--auxiliary-length", "4"]
-    patched = analyses.study.train_many
+    patched = analyses.transfer.study.train_many
     stops = [3, 6, 10]  # in the first, the second and the third model
 
     def stopping(
@@ -430,13 +430,13 @@ def test_a_study_stopped_anywhere_is_continued(studied: Path, monkeypatch: pytes
 
         patched(jobs, workers=workers, on_progress=count)
 
-    monkeypatch.setattr(analyses.study, "train_many", stopping)
+    monkeypatch.setattr(analyses.transfer.study, "train_many", stopping)
     codes = []
     while not codes or codes[-1] != 0:
         codes.append(run(command))
         assert len(codes) < 10
     assert 130 in codes
-    monkeypatch.setattr(analyses.study, "train_many", patched)
+    monkeypatch.setattr(analyses.transfer.study, "train_many", patched)
     assert run([*command[:3], "whole", *command[4:]]) == 0
     stopped, whole = (numbers(Path("runs") / name) for name in ("stopped", "whole"))
     assert stopped.keys() == whole.keys()

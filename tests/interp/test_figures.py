@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyses.study_results import AttentionExample
+from analyses.transfer.study_results import AttentionExample
 from interp.figures import (
     ablation_maps,
     accuracy_by_length,

@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control
 from analyses.circuits import Circuit, CircuitMinimality, CircuitTests, circuit_tests, minimality
 from analyses.examples import Examples, Running
 from analyses.journal import Journal
-from analyses.resampling import bootstrap_counts
+from analyses.statistics.resampling import bootstrap_counts
 from tasks import InvalidValueError, UnknownNameError
 from tests.analyses.circuits.models import (
     HAND,

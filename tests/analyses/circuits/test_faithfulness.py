@@ -12,7 +12,7 @@ from analyses.circuits import curve as curves
 from analyses.circuits.recovery import Recovery, share_p
 from analyses.examples import Examples
 from analyses.metrics import get_metric
-from analyses.resampling import bootstrap_counts
+from analyses.statistics.resampling import bootstrap_counts
 from tasks import Batch, InvalidValueError, Pair, UnknownNameError
 from tests.analyses.circuits.models import HAND, TASK, drawn_pair, hand_examples, hand_pair
 from tests.analyses.models import hand_model, random_model, seeded

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Generator
 
 from analyses.effects import HeadEffects
-from analyses.resampling import Null, bootstrap_counts, bootstrap_means, head_permutations, one_sided_p
-from analyses.similarity import Similarity, similarities
+from analyses.reuse.similarity import Similarity, similarities
+from analyses.statistics.resampling import Null, bootstrap_counts, bootstrap_means, head_permutations, one_sided_p
 from tasks import InvalidValueError
 
 NULLS: tuple[Null, ...] = ("free", "within_layer")
@@ -26,10 +26,10 @@ COLUMNS = [
 class HeadOverlap:
     """How alike two tasks' ablation maps are, against heads shuffled freely and within layers.
 
-    Measures (`analyses.similarity`): mean absolute difference (the first paper's), cosine, Spearman, Jaccard of the
-    top-k heads. Each with a 95 % percentile bootstrap interval over examples, and for each null its mean, its central
-    95 % and the one-sided p-value (b + 1) / (m + 1) towards more alike. Similar maps are no proof that the tasks use
-    the heads for the same thing.
+    Measures (`analyses.reuse.similarity`): mean absolute difference (the first paper's), cosine, Spearman, Jaccard of
+    the top-k heads. Each with a 95 % percentile bootstrap interval over examples, and for each null its mean, its
+    central 95 % and the one-sided p-value (b + 1) / (m + 1) towards more alike. Similar maps are no proof that the
+    tasks use the heads for the same thing.
 
     Attributes:
         k: Size of the top-k sets.

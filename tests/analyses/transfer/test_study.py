@@ -10,10 +10,10 @@ import torch
 
 from analyses import HeadAblation, HeadOverlap
 from analyses.effects import COLUMNS as ABLATION_COLUMNS
-from analyses.overlap import COLUMNS as OVERLAP_COLUMNS
-from analyses.study import METRICS, Study, open_study
-from analyses.study_record import read_record
-from analyses.study_results import StudyResults
+from analyses.reuse.overlap import COLUMNS as OVERLAP_COLUMNS
+from analyses.transfer.study import METRICS, Study, open_study
+from analyses.transfer.study_record import read_record
+from analyses.transfer.study_results import StudyResults
 from tasks import BrokenRunError, Group, InvalidValueError, UnknownNameError, get_group
 from tests.analyses.models import GROUP, PRESET, STUDY
 from training import Preset, Progress, Run, load_run, named_generator, train
@@ -199,7 +199,7 @@ def test_measured_again_without_computing(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("analyses.study.evaluate", never)
+    monkeypatch.setattr("analyses.transfer.study.evaluate", never)
     monkeypatch.setattr(HeadAblation, "effects", never)
     monkeypatch.setattr(HeadOverlap, "__call__", never)
     again = open_study(copied).measure(copied, runs_of(copied), command="interp study copy+shift")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analyses.gap import GeneralizationGap, gap_grid
+from analyses.transfer.gap import GeneralizationGap, gap_grid
 from tasks import InvalidValueError
 from tests.training.tiny import COPY, SHIFT, tiny_config
 from training import Run, named_generator, train

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from analyses import Head, HeadEffects
-from analyses.shared_heads import attention_example, top_shared_heads
+from analyses.reuse.shared_heads import attention_example, top_shared_heads
 from tasks import InvalidValueError, get_task
 from tests.analyses.models import effects_of, random_model
 

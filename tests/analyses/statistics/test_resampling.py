@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analyses.resampling import Null, bootstrap_counts, bootstrap_means, head_permutations, one_sided_p
-from analyses.similarity import Similarity, similarities
+from analyses.reuse.similarity import Similarity, similarities
+from analyses.statistics.resampling import Null, bootstrap_counts, bootstrap_means, head_permutations, one_sided_p
 from tests.analyses.models import seeded
 
 LAYERS = np.array([0, 0, 0, 1, 1, 2])

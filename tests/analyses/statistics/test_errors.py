@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.statistics import bootstrap_ratios, percentile_interval, ratio_of_means, standard_errors
+from analyses.statistics.errors import bootstrap_ratios, percentile_interval, ratio_of_means, standard_errors
 from tests.analyses.models import seeded
 
 

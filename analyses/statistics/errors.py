@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from analyses.resampling import bootstrap_means
+from analyses.statistics.resampling import bootstrap_means
 
 
 def standard_errors(values: Float[Tensor, "*set batch"]) -> Float[Tensor, "*set"]:

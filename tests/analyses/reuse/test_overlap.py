@@ -10,7 +10,7 @@ import scipy.stats
 import torch
 
 from analyses import Head, HeadEffects, HeadOverlap
-from analyses.overlap import COLUMNS
+from analyses.reuse.overlap import COLUMNS
 from tasks import InvalidValueError
 from tests.analyses.models import effects_of, seeded
 from training import named_generator

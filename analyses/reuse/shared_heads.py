@@ -5,7 +5,7 @@ import torch
 
 from analyses.effects import HeadEffects
 from analyses.heads import Head, check_heads
-from analyses.study_results import AttentionExample
+from analyses.transfer.study_results import AttentionExample
 from tasks import Batch, InvalidValueError, Task
 from training import HookedTransformer
 

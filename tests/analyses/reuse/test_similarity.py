@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from analyses.similarity import (
+from analyses.reuse.similarity import (
     Likeness,
     Maps,
     Similarity,

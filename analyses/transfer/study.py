@@ -12,11 +12,11 @@ import pandas as pd
 
 from analyses.ablation import HeadAblation
 from analyses.effects import HeadEffects
-from analyses.overlap import HeadOverlap
-from analyses.shared_heads import attention_example, top_shared_heads
+from analyses.reuse.overlap import HeadOverlap
+from analyses.reuse.shared_heads import attention_example, top_shared_heads
 from analyses.store import stored_table
-from analyses.study_record import StudyRecord, read_record
-from analyses.study_results import AttentionExample, StudyResults
+from analyses.transfer.study_record import StudyRecord, read_record
+from analyses.transfer.study_results import AttentionExample, StudyResults
 from tasks import Group, InvalidValueError, Member, Task, get_group, same_prompts
 from training import Preset, Progress, Run, evaluate, load_run, named_generator
 from training.conditions import (

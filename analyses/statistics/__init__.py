@@ -1,0 +1,1 @@
+"""Null distributions, intervals and errors of what analyses measure. Needs no model."""
