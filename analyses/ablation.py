@@ -1,7 +1,7 @@
 """How much each attention head helps a task: ablate it, and see what the task loses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import pandas as pd
@@ -18,6 +18,7 @@ from analyses.interventions.sites import Site, edits_of
 from analyses.interventions.sources import means, zeros
 from analyses.metrics import Metric, UserMetric, get_metric
 from analyses.scopes import Positions, check_scope, places_of, scope_text
+from analyses.store import weights_digest
 from tasks import Batch, InvalidValueError, Task
 from tasks.errors import unknown_name
 from training import HookedTransformer
@@ -103,7 +104,8 @@ class HeadAblation:
         heads = self.heads or tuple(all_heads(model.config))
         sets = (heads,) if self.together == "jointly" else tuple((head,) for head in heads)
         about = (task.name, length)
-        return self.of_sets(model, examples, sets, about=about, generator=generator, also=also, running=running)
+        found = self.of_sets(model, examples, sets, about=about, generator=generator, also=also, running=running)
+        return [replace(one, task_key=task.key) for one in found]
 
     def draw(
         self,
@@ -149,13 +151,14 @@ class HeadAblation:
             model, examples, sets, kind=self.kind, metrics=metrics, positions=self.positions, generator=generator,
             running=running,
         )  # fmt: skip
-        where = scope_text(self.positions)
+        where, weights = scope_text(self.positions), weights_digest(model)
         return [
             HeadEffects(
-                *about, self.kind, one, tuple(sets), outcome.unedited[one.name], outcome.edited[one.name], where
+                *about, self.kind, one, tuple(sets), outcome.unedited[one.name], outcome.edited[one.name], where,
+                weights,
             )
             for one in metrics
-        ]
+        ]  # fmt: skip
 
 
 def ablate(

@@ -21,6 +21,9 @@ COLUMNS = [
 
 ABOUT = ["task", "length", "kind", "positions", "metric"]
 
+ORIGIN = ["model", "task_key"]
+"""Columns of per-example tables that say which weights and which version of the task the effects are of."""
+
 
 @dataclass(frozen=True)
 class HeadEffects:
@@ -35,6 +38,8 @@ class HeadEffects:
         clean: The metric of every example with the unchanged model.
         ablated: The same with each set ablated.
         positions: At which positions they were ablated.
+        model: A digest of the model's weights (`analyses.store.weights_digest`); empty if it is not known.
+        task_key: The task's parameters and version (`Task.key`); empty if they are not known.
     """
 
     task: str
@@ -45,6 +50,8 @@ class HeadEffects:
     clean: Float[Tensor, " batch"]
     ablated: Float[Tensor, "set batch"]
     positions: str = "all"
+    model: str = ""
+    task_key: str = ""
 
     @property
     def effects(self) -> Float[Tensor, "set batch"]:
@@ -75,11 +82,16 @@ class HeadEffects:
         return pd.DataFrame(rows, columns=COLUMNS).astype({"layer": "Int64", "head": "Int64"})
 
     def examples(self) -> pd.DataFrame:
-        """One row per set and example: heads, example, clean, ablated, effect; to recompute any statistic later."""
+        """One row per set and example, to recompute any statistic later.
+
+        Columns: task, length, kind, positions, metric, model, task_key, heads, example, clean, ablated, effect.
+        """
         sets, n = self.effects.shape
         return pd.DataFrame(
             {
                 **self.about,
+                "model": self.model,
+                "task_key": self.task_key,
                 "heads": np.repeat([set_text(components) for components in self.sets], n),
                 "example": np.tile(np.arange(n), sets),
                 "clean": self.clean.repeat(sets).numpy(),
@@ -108,24 +120,27 @@ class HeadEffects:
                 a set once.
             UnknownNameError: The metric is the user's own, so its name does not say which way is better.
         """
-        about = table[ABOUT].drop_duplicates()
+        table = table.assign(**{name: "" for name in ORIGIN if name not in table})
+        about = table[[*ABOUT, *ORIGIN]].drop_duplicates()
         names = list(dict.fromkeys(table["heads"]))
         whole = (
             len(table) == len(names) * table["example"].nunique() and not table.duplicated(["heads", "example"]).any()
         )
         if len(about) != 1 or not whole:
             raise InvalidValueError(
-                "the table must hold every example of every set once, for one task, length, kind, scope and metric; "
+                "the table must hold every example of every set once, for one model, task, length, kind, scope and metric; "
                 f"it has {len(about)} of those and {len(table)} rows for {len(names)} sets; select one first"
             )
-        task, length, kind, positions, metric = about.iloc[0]
+        task, length, kind, positions, metric, model, task_key = about.iloc[0]
         sets = tuple(tuple(parse_component(one) for one in heads.split()) for heads in names)
         ordered = table.sort_values("example", kind="stable").set_index("heads").loc[names]
         clean, ablated = (
             torch.from_numpy(ordered[column].to_numpy().reshape(len(names), -1).copy())
             for column in ("clean", "ablated")
         )
-        return cls(task, int(length), kind, get_metric(metric), sets, clean[0], ablated, positions)
+        return cls(
+            task, int(length), kind, get_metric(metric), sets, clean[0], ablated, positions, model, task_key
+        )  # fmt: skip
 
 
 def set_text(components: tuple[Component, ...]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from tasks import BrokenRunError
+from training import HookedTransformer
 from training.files import read_table, write_table
 
 
@@ -15,6 +16,15 @@ def result_digest(key: Mapping[str, object]) -> str:
     """A digest of what a result depends on: weights, parameters, task versions."""
     text = json.dumps(key, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def weights_digest(model: HookedTransformer) -> str:
+    """A digest of a model's weights, whatever device they are on and whether they came from a file."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, weight in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(weight.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def result_path(folder: Path, name: str, key: Mapping[str, object]) -> Path:

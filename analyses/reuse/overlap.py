@@ -1,7 +1,8 @@
 """Whether two tasks use the same heads: similarity of their ablation maps, with nulls and intervals."""
 
-import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -10,85 +11,164 @@ from jaxtyping import Float
 from torch import Generator
 
 from analyses.effects import HeadEffects
-from analyses.reuse.similarity import Similarity, similarities
-from analyses.statistics.resampling import Null, bootstrap_counts, bootstrap_means, head_permutations, one_sided_p
+from analyses.reuse.comparable import check_map, check_pair, check_runs
+from analyses.reuse.similarity import Similarity, fewest_shared, similarities
+from analyses.statistics.corrected import Corrected, corrected
+from analyses.statistics.correction import benjamini_hochberg
+from analyses.statistics.resampling import (
+    Null,
+    bootstrap_counts,
+    bootstrap_means,
+    head_permutations,
+    hypergeometric,
+    one_sided_p,
+    seed_of,
+)
+from analyses.statistics.seeds import hierarchical_interval
 from tasks import InvalidValueError
 
 NULLS: tuple[Null, ...] = ("free", "within_layer")
 
 COLUMNS = [
-    "first", "second", "length", "kind", "metric", "measure", "k", "estimate", "low", "high", "null", "null_mean",
-    "null_low", "null_high", "p", "permutations", "bootstraps", "n", "seed",
+    "first", "second", "length", "kind", "positions", "metric", "measure", "k", "estimate", "corrected", "low", "high",
+    "null", "null_mean", "null_low", "null_high", "p", "q", "family", "correction", "permutations", "bootstraps", "n",
+    "seeds", "seed",
 ]  # fmt: skip
+
+_FAMILY = ("metric", "measure", "null")
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One measure of two maps: its estimate, and its values with the second map's heads shuffled."""
+
+    estimate: Corrected
+    shuffled: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class HeadOverlap:
-    """How alike two tasks' ablation maps are, against heads shuffled freely and within layers.
+    """How alike the ablation maps of two or more tasks are, against heads shuffled freely and within layers.
 
-    Measures (`analyses.reuse.similarity`): mean absolute difference (the first paper's), cosine, Spearman, Jaccard of
-    the top-k heads. Each with a 95 % percentile bootstrap interval over examples, and for each null its mean, its
-    central 95 % and the one-sided p-value (b + 1) / (m + 1) towards more alike. Similar maps are no proof that the
-    tasks use the heads for the same thing.
+    Measures (`analyses.reuse.similarity`): mean absolute difference (the first paper's), cosine, Spearman, weighted
+    Jaccard, rank-biased overlap, and of the top-k heads the Jaccard index and the overlap coefficient. For each null
+    its mean, its central 95 % and the one-sided p-value (b + 1) / (m + 1) towards more alike; for the top-k sets also
+    the exact hypergeometric p-value, ties for the last places broken so that the fewest heads are shared.
+
+    The 95 % interval is for the maps without the noise of a finite number of examples: noise makes maps look less alike
+    than they are, so the estimate is corrected for it (`corrected`, the middle of the interval) by a double bootstrap
+    over examples (`analyses.statistics.corrected`). Similar maps are no proof that tasks use the heads for the same
+    thing: `CrossTaskAblation` asks for that.
 
     Attributes:
         k: Size of the top-k sets.
         permutations: Shuffles per null.
         bootstraps: Bootstrap samples of the examples.
         resample: `together`: example i of both tasks is drawn together, for matched prompts; `separately` otherwise.
+        persistence: Of rank-biased overlap, in (0, 1): the greater, the more the lower ranks count.
     """
 
     k: int = 3
     permutations: int = 10_000
-    bootstraps: int = 2_000
+    bootstraps: int = 500
     resample: Literal["together", "separately"] = "separately"
+    persistence: float = 0.9
 
     def __post_init__(self) -> None:
-        for name in ("k", "permutations", "bootstraps"):
-            if getattr(self, name) < 1:
-                raise InvalidValueError(f"{name} = {getattr(self, name)} is not possible; allowed is 1 or more")
+        for name, least in (("k", 1), ("permutations", 1), ("bootstraps", 2)):
+            if getattr(self, name) < least:
+                raise InvalidValueError(f"{name} = {getattr(self, name)} is not possible; allowed is {least} or more")
+        if not 0 < self.persistence < 1:
+            raise InvalidValueError(f"persistence = {self.persistence}; allowed are numbers between 0 and 1")
 
-    def __call__(self, first: HeadEffects, second: HeadEffects, *, generator: Generator) -> pd.DataFrame:
-        """One row per measure and null.
+    def __call__(self, *maps: HeadEffects, generator: Generator) -> pd.DataFrame:
+        """One row per pair of tasks, measure and null.
 
-        Columns: first, second (tasks), length, kind, metric, measure, k (0 where there is none), estimate, low, high
-        (95 % interval over examples), null, null_mean, null_low, null_high (central 95 % of the null), p,
-        permutations, bootstraps, n (examples of the first task), seed (of the generator).
+        Columns: first, second (tasks), length, kind, positions, metric, measure, k (0 where there is none), estimate
+        (of the maps as they are), corrected, low, high (of the maps without noise, 95 % over examples), null,
+        null_mean, null_low, null_high (central 95 % of the null), p, q (Benjamini-Hochberg over the pairs, for each
+        metric, measure and null), family (how many those are), correction, permutations (0 where p is exact),
+        bootstraps, n (examples per task, the fewer of both), seeds (runs: 1), seed (of the generator).
 
         Args:
-            first: The effects of every single head on one task.
-            second: The same heads, kind and metric on another.
+            maps: The effects of every single head on each task, all of one model.
             generator: The source of shuffles and bootstrap samples.
 
         Raises:
-            InvalidValueError: Effects that cannot be compared, fewer heads than k, no shuffles or bootstrap samples.
+            InvalidValueError: Fewer than two maps, maps that cannot be compared, fewer heads than k.
         """
-        self._check(first, second)
-        # Signed, as manual_seed takes it too: columns of int64 and uint64 joined would become inexact floats.
-        seed = (generator.initial_seed() + 2**63) % 2**64 - 2**63
-        means = [effects.effects.mean(dim=1).numpy() for effects in (first, second)]
+        self._check(maps)
+        seed = seed_of(generator)
+        rows = [
+            {**self._about(first, second, seed), **row}
+            for first, second in combinations(maps, 2)
+            for row in self._rows([(first, second)], generator)
+        ]
+        return self._table(rows)
+
+    def over_seeds(self, runs: Sequence[Sequence[HeadEffects]], *, generator: Generator) -> pd.DataFrame:
+        """One row per pair of tasks, measure and null, over several runs that differ in their seed.
+
+        The estimates are means over seeds, the intervals hierarchical, over seeds and the examples in them
+        (`analyses.statistics.seeds`). In the nulls each run's heads are shuffled on their own, since head 0.3 of one
+        seed is not that of another; the hypergeometric p is for the sum of the heads shared in all runs.
+
+        Args:
+            runs: For each run the effects on each task, the same tasks in the same order.
+            generator: The source of shuffles and bootstrap samples.
+
+        Raises:
+            InvalidValueError: Fewer than two runs, or runs of different tasks, versions, lengths, kinds, metrics or
+                shapes, or the same weights twice.
+        """
+        check_runs(runs)
+        for maps in runs:
+            self._check(maps)
+        seed, tasks = seed_of(generator), range(len(runs[0]))
+        rows = [
+            {**self._about(runs[0][one], runs[0][other], seed), "seeds": len(runs), **row}
+            for one, other in combinations(tasks, 2)
+            for row in self._rows([(maps[one], maps[other]) for maps in runs], generator)
+        ]
+        return self._table(rows)
+
+    def _rows(self, pairs: Sequence[tuple[HeadEffects, HeadEffects]], generator: Generator) -> list[dict[str, Any]]:
+        measures = similarities(self.k, persistence=self.persistence)
+        compared = [self._compared(first, second, measures, generator) for first, second in pairs]
+        means = [tuple(effects.effects.mean(dim=1).numpy() for effects in pair) for pair in pairs]
+        rows = []
+        for place, measure in enumerate(measures):
+            found = [one[place] for one in compared]
+            numbers = _estimate(measure, found, generator)
+            estimate = {"measure": measure.name, "k": measure.k, **numbers}
+            for null in NULLS:
+                values = np.mean([one.shuffled[null] for one in found], axis=0)
+                p = one_sided_p(numbers["estimate"], values, alike=measure.alike)
+                rows.append({**estimate, "null": null, **_spread(values), "p": p})
+            if measure.k:
+                shared = sum(fewest_shared(*one, k=self.k) for one in means)
+                p, counts = hypergeometric(shared, heads=len(means[0][0]), k=self.k, times=len(means))
+                values = np.asarray(_from_shared(measure, counts / len(means), self.k))
+                rows.append({**estimate, "null": "hypergeometric", **_spread(values), "p": p, "permutations": 0})
+        return rows
+
+    def _compared(
+        self, first: HeadEffects, second: HeadEffects, measures: Sequence[Similarity], generator: Generator
+    ) -> list[_Compared]:
+        maps = (first.effects.mean(dim=1).numpy(), second.effects.mean(dim=1).numpy())
         layers = np.array([heads[0].layer for heads in first.sets])
         orders: dict[Null, np.ndarray] = {
             null: head_permutations(layers, draws=self.permutations, null=null, generator=generator) for null in NULLS
         }
         samples = self._bootstrap(first, second, generator)
-        about = {
-            "first": first.task,
-            "second": second.task,
-            "length": first.length,
-            "kind": first.kind,
-            "metric": first.metric.name,
-            "permutations": self.permutations,
-            "bootstraps": self.bootstraps,
-            "n": first.effects.shape[1],
-            "seed": seed,
-        }
-        rows = [
-            {**about, **row}
-            for measure in similarities(self.k)
-            for row in _rows(measure, means[0], means[1], samples, orders)
-        ]
-        return pd.DataFrame(rows, columns=COLUMNS)
+        found = []
+        for measure in measures:
+            estimate = corrected(measure.between, maps, samples, generator=generator)
+            shuffled = {
+                null: np.asarray(measure.between(maps[0][None], maps[1][order])) for null, order in orders.items()
+            }
+            found.append(_Compared(estimate, shuffled))
+        return found
 
     def _bootstrap(
         self, first: HeadEffects, second: HeadEffects, generator: Generator
@@ -99,55 +179,56 @@ class HeadOverlap:
             other = bootstrap_counts(second.effects.shape[1], draws=self.bootstraps, generator=generator)
         return bootstrap_means(first.effects.numpy(), counts), bootstrap_means(second.effects.numpy(), other)
 
-    def _check(self, first: HeadEffects, second: HeadEffects) -> None:
-        for name in ("sets", "kind", "metric", "length"):
-            one, two = getattr(first, name), getattr(second, name)
-            if one != two:
-                raise InvalidValueError(
-                    f"the maps of {first.task!r} and {second.task!r} differ in {name}: {_short(one)} and "
-                    f"{_short(two)}; measure both alike"
-                )
-        if any(len(heads) > 1 for heads in first.sets):
-            raise InvalidValueError("overlap needs maps of single heads, not of a joint set; ablate the heads singly")
-        if not 1 <= self.k <= len(first.sets):
-            raise InvalidValueError(f"k = {self.k} top heads of {len(first.sets)}; allowed are 1 to {len(first.sets)}")
-        if self.resample == "together" and first.effects.shape[1] != second.effects.shape[1]:
-            raise InvalidValueError("examples resampled together must be equally many; use resample='separately'")
+    def _about(self, first: HeadEffects, second: HeadEffects, seed: int) -> dict[str, Any]:
+        return {
+            "first": first.task,
+            "second": second.task,
+            "length": first.length,
+            "kind": first.kind,
+            "positions": first.positions,
+            "metric": first.metric.name,
+            "permutations": self.permutations,
+            "bootstraps": self.bootstraps,
+            "n": min(first.effects.shape[1], second.effects.shape[1]),
+            "seeds": 1,
+            "seed": seed,
+        }
+
+    def _table(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
+        return benjamini_hochberg(pd.DataFrame(rows), within=_FAMILY)[COLUMNS]
+
+    def _check(self, maps: Sequence[HeadEffects]) -> None:
+        if len(maps) < 2:
+            raise InvalidValueError(f"overlap compares two maps or more. Got {len(maps)}; measure another task")
+        for one in maps:
+            check_map(one, k=self.k)
+        for first, second in combinations(maps, 2):
+            check_pair(first, second)
+            if self.resample == "together" and first.effects.shape[1] != second.effects.shape[1]:
+                raise InvalidValueError("examples resampled together must be equally many; use resample='separately'")
 
 
-def _rows(
-    measure: Similarity,
-    first: Float[np.ndarray, " heads"],
-    second: Float[np.ndarray, " heads"],
-    samples: tuple[np.ndarray, np.ndarray],
-    orders: dict[Null, np.ndarray],
-) -> list[dict[str, Any]]:
-    estimate = float(measure.between(first, second))
-    low, high = np.quantile(measure.between(*samples), (0.025, 0.975))
-    rows = []
-    for null, order in orders.items():
-        values = np.asarray(measure.between(first[None], second[order]))
-        null_low, null_high = np.quantile(values, (0.025, 0.975))
-        rows.append(
-            {
-                "measure": measure.name,
-                "k": measure.k,
-                "estimate": estimate,
-                "low": low,
-                "high": high,
-                "null": null,
-                "null_mean": values.mean(),
-                "null_low": null_low,
-                "null_high": null_high,
-                "p": one_sided_p(estimate, values, alike=measure.alike),
-            }
+def _estimate(measure: Similarity, found: Sequence[_Compared], generator: Generator) -> dict[str, float]:
+    """The plain and the corrected estimate and its interval, means over seeds where there are several."""
+    middle = float(np.mean([one.estimate.value for one in found]))
+    if len(found) == 1:
+        half = 1.96 * found[0].estimate.error
+        low, high = middle - half, middle + half
+    else:
+        values = np.array([one.estimate.value for one in found])
+        low, high = hierarchical_interval(
+            values, np.stack([one.estimate.replicates for one in found]), generator=generator
         )
-    return rows
+    plain = float(np.mean([one.estimate.plain for one in found]))
+    middle, low, high = np.clip((middle, low, high), *measure.limits).tolist()
+    return {"estimate": plain, "corrected": middle, "low": low, "high": high}
 
 
-def _short(value: object) -> str:
-    """A value in few words: a metric by its name, sets of heads by their number and names."""
-    if not isinstance(value, tuple):
-        return str(getattr(value, "name", value))
-    names = ", ".join(" ".join(map(str, heads)) for heads in value)
-    return f"{len(value)} sets ({textwrap.shorten(names, 60, placeholder=' ...')})"
+def _spread(values: Float[np.ndarray, " draw"]) -> dict[str, float]:
+    low, high = np.quantile(values, (0.025, 0.975))
+    return {"null_mean": values.mean(), "null_low": low, "null_high": high}
+
+
+def _from_shared(measure: Similarity, shared: np.ndarray, k: int) -> np.ndarray:
+    """What a measure of two top-k sets is if they share so many heads."""
+    return shared / k if measure.name == "overlap_coefficient" else shared / (2 * k - shared)

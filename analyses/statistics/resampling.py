@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.stats import hypergeom
 from torch import Generator
 
 Null = Literal["free", "within_layer"]
@@ -48,3 +49,24 @@ def one_sided_p(observed: float, null: Float[np.ndarray, " draw"], *, alike: Lit
     """
     at_least = (alike * (null - observed) >= -1e-12).sum()
     return float((at_least + 1) / (len(null) + 1))
+
+
+def hypergeometric(shared: int, *, heads: int, k: int, times: int = 1) -> tuple[float, Int[np.ndarray, " quantile"]]:
+    """P(as many heads shared, or more) if each of `times` pairs of top-k sets is drawn from all heads at random.
+
+    Returns:
+        The exact p-value, and how many are shared at 10,000 equally spaced quantiles of that null.
+    """
+    single = hypergeom.pmf(np.arange(k + 1), heads, k, k)
+    probabilities = np.ones(1)
+    for _ in range(times):
+        probabilities = np.convolve(probabilities, single)
+    p = min(1.0, float(probabilities[shared:].sum()))
+    levels = (np.arange(10_000) + 0.5) / 10_000
+    counts = np.searchsorted(probabilities.cumsum(), levels)
+    return p, np.minimum(counts, len(probabilities) - 1)
+
+
+def seed_of(generator: Generator) -> int:
+    """The seed that a generator began with, signed: columns of int64 and uint64 joined would become inexact floats."""
+    return (generator.initial_seed() + 2**63) % 2**64 - 2**63

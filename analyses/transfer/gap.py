@@ -1,12 +1,11 @@
 """Generalization gap of a model's main and auxiliary tasks, and its mean over seeds for a grid of training lengths."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
+from analyses.statistics.seeds import t_interval
 from analyses.store import stored_table
 from tasks import InvalidValueError
 from training import Run, evaluate, named_generator
@@ -133,17 +132,9 @@ def gap_grid(gaps: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
         )
     rows = []
     for (main, auxiliary), group in gaps.groupby(cell):
-        low, high = _interval(group["gap"].to_list(), level)
+        low, high = (min(max(end, 0.0), 1.0) for end in t_interval(group["gap"].to_list(), level=level))
         same = {name: group[name].iloc[0] for name in ("shortest", "longest", "lengths", "n", "weights")}
         means = {name: group[name].mean() for name in ("gap", "longer_accuracy")}
         lengths = {"main_length": main, "auxiliary_length": auxiliary}
         rows.append({**lengths, **means, "low": low, "high": high, "seeds": len(group), **same})
     return pd.DataFrame(rows)
-
-
-def _interval(values: Sequence[float], level: float) -> tuple[float, float]:
-    """The t interval of a mean, cut off at 0 and 1."""
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    half = student.ppf((1 + level) / 2, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
-    return max(0.0, float(np.mean(values) - half)), min(1.0, float(np.mean(values) + half))

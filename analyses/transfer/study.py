@@ -153,7 +153,7 @@ class Study:
                 raise InvalidValueError(
                     f"{str(folder)!r} holds another study ({other}); choose another name, or remove that folder"
                 )
-        else:
+        if not (folder / STUDY).exists() or self.record.compares(read_record(folder)):
             record = self.record.model_copy(update={"command": command})
             write_json(folder / STUDY, record.model_dump(mode="json"))
         try:
@@ -297,7 +297,8 @@ def open_study(folder: Path) -> Study:
     group = get_group(record.group).with_marking(record.marking)
     group = group.with_lengths(main=record.main_length, auxiliary=record.auxiliary_length)
     comparison = HeadOverlap(
-        k=record.k, permutations=record.permutations, bootstraps=record.bootstraps, resample=record.resample
-    )
+        k=record.k, permutations=record.permutations, bootstraps=record.bootstraps, resample=record.resample,
+        persistence=record.persistence,
+    )  # fmt: skip
     preset = Preset(record.preset, {str(name): values for name, values in record.sections.items()})
     return Study(group, preset, seed=record.seed, n=record.n, shared=record.shared, overlap=comparison)

@@ -11,6 +11,10 @@ from training.run_config import FORMAT, sections_of
 from training.runs import STUDY
 
 
+_COMPARISON = ("k", "permutations", "bootstraps", "resample", "persistence")
+"""What says how maps are compared: they are measured anew, and nothing that was trained is another."""
+
+
 class StudyRecord(Config):
     """The contents of `study.json`.
 
@@ -29,6 +33,7 @@ class StudyRecord(Config):
         permutations: Its shuffles per null.
         bootstraps: Its bootstrap samples.
         resample: How it draws examples.
+        persistence: Its rank-biased overlap's.
         command: The command that made the study.
     """
 
@@ -44,13 +49,14 @@ class StudyRecord(Config):
     shared: int = 3
     k: int = 3
     permutations: int = 10_000
-    bootstraps: int = 2_000
+    bootstraps: int = 500
     resample: Literal["together", "separately"] = "together"
+    persistence: float = 0.9
     command: str = ""
 
     def differs(self, other: "StudyRecord") -> str:
-        """How another record differs, in words; empty if it makes the same study."""
-        here, there = self.model_dump(exclude={"command"}), other.model_dump(exclude={"command"})
+        """How another record differs, in words; empty if it makes the same study, however its maps are compared."""
+        here, there = (record.model_dump(exclude={"command", *_COMPARISON}) for record in (self, other))
         for name, value in here.items():
             if isinstance(value, dict):
                 value = {f"{part}.{key}": v for part, keys in value.items() for key, v in keys.items()}
@@ -61,6 +67,10 @@ class StudyRecord(Config):
             elif value != there[name]:
                 return f"{name} is {there[name]} there, {value} here"
         return ""
+
+    def compares(self, other: "StudyRecord") -> bool:
+        """Whether another record compares the maps in another way."""
+        return self.model_dump(include=set(_COMPARISON)) != other.model_dump(include=set(_COMPARISON))
 
 
 def read_record(folder: Path) -> StudyRecord:

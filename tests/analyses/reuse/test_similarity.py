@@ -1,5 +1,6 @@
 """Measures of likeness of two maps: values by hand, bounds, ties, and scipy where it is defined."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -15,14 +16,26 @@ from analyses.reuse.similarity import (
     Maps,
     Similarity,
     cosine,
+    fewest_shared,
     jaccard,
     mean_absolute_difference,
+    overlap_coefficient,
+    rank_biased_overlap,
     similarities,
     spearman,
     top_members,
+    weighted_jaccard,
 )
 
 Measure = Callable[[Maps, Maps], Likeness]
+
+
+def rbo_half(first: Maps, second: Maps) -> Likeness:
+    return rank_biased_overlap(first, second, persistence=0.5)
+
+
+def overlap_of_2(first: Maps, second: Maps) -> Likeness:
+    return overlap_coefficient(first, second, k=2)
 
 
 def jaccard_of_2(first: Maps, second: Maps) -> Likeness:
@@ -47,6 +60,18 @@ CASES: list[tuple[Measure, list[float], list[float], float]] = [
     (jaccard_of_2, [9, 8, 1, 0], [1, 2, 7, 8], 0),
     (jaccard_of_2, [9, 8, 1, 0], [8, 9, -1, -2], 1),
     (jaccard_of_2, [9, 1, 1, 0], [9, 8, 0, 0], 3 / 5),  # (1 1/2 1/2 0) and (1 1 0 0): (1 + 1/2) / (1 + 1 + 1/2)
+    (weighted_jaccard, [3, 1, 0], [1, 2, 0], 2 / 5),  # (1 + 1) / (3 + 2)
+    (weighted_jaccard, [3, -5, 1], [3, 0, -1], 3 / 4),  # what hurts counts as 0: (3 0 1) and (3 0 0)
+    (weighted_jaccard, [0, 0, 0], [0, 0, 0], 0),  # nothing is needed, so nothing is shared
+    (weighted_jaccard, [-1, -2, 0], [-1, -2, 0], 0),
+    (rbo_half, [3, 2, 1], [30, 20, 10], 1),
+    (rbo_half, [3, 2, 1], [2, 3, 1], 3 / 7),  # depths 1, 2, 3: 0, 2/2, 3/3; weights 4/7, 2/7, 1/7
+    (rbo_half, [3, 2, 1], [1, 2, 3], (2 / 7) / 2 + 1 / 7),  # 0, 1/2, 3/3
+    (rbo_half, [0, 0], [0, 0], 1),  # tied alike
+    (rbo_half, [0, 0], [1, 0], (2 / 3) / 2 + 1 / 3),  # the first place half taken by each: min(1/2, 1) + min(1/2, 0)
+    (overlap_of_2, [9, 8, 1, 0], [9, 0, 8, 1], 1 / 2),
+    (overlap_of_2, [9, 1, 1, 0], [9, 8, 0, 0], 3 / 4),  # (1 1/2 1/2 0) and (1 1 0 0)
+    (overlap_of_2, [0, 0, 0, 0], [9, 8, 0, 0], 1 / 2),
     (jaccard_of_2, [0, 0, 0, 0], [0, 0, 0, 0], 1),  # every head a member by half, in both
     (jaccard_of_2, [0, 0, 0, 0], [9, 8, 0, 0], 1 / 3),  # (4 * 1/2) and (1 1 0 0): (1/2 + 1/2) / (1 + 1 + 1/2 + 1/2)
 ]
@@ -93,13 +118,16 @@ ANY_K = st.integers(1, 9)
 @given(pair=maps(distinct=False), k=ANY_K)
 def test_symmetric_and_within_bounds(pair: tuple[np.ndarray, np.ndarray], k: int) -> None:
     first, second = pair
-    bounds = {"mean_absolute_difference": (0, np.inf), "cosine": (-1, 1), "spearman": (-1, 1), "jaccard": (0, 1)}
-    for measure in similarities(min(k, len(first))):
-        low, high = bounds[measure.name]
+    signed = {"cosine", "spearman"}
+    for measure in similarities(min(k, len(first)), persistence=0.9):
+        high = np.inf if measure.name == "mean_absolute_difference" else 1
+        low = -1 if measure.name in signed else 0
+        assert measure.limits == (low, high)
         value = measure.between(first, second)
         assert low - 1e-12 <= value <= high + 1e-12
         assert measure.between(second, first) == pytest.approx(value, abs=1e-12)
-        if np.ptp(first):  # a constant map has no order, and cosine and Spearman are 0 even with itself
+        # A constant map has no order, and one without positive effects needs no head: some measures are 0 then.
+        if np.ptp(first) and (first > 0).any():
             assert measure.between(first, first) == pytest.approx(0 if measure.alike == -1 else 1)
 
 
@@ -127,7 +155,7 @@ def test_spearman_equals_scipys(pair: tuple[np.ndarray, np.ndarray]) -> None:
         assert spearman(*pair) == pytest.approx(scipy.stats.spearmanr(*pair).statistic, abs=1e-12)
 
 
-@pytest.mark.parametrize("measure", similarities(2), ids=lambda measure: measure.name)
+@pytest.mark.parametrize("measure", similarities(2, persistence=0.9), ids=lambda measure: measure.name)
 def test_many_maps_at_once_equal_one_at_a_time(measure: Similarity) -> None:
     generator = np.random.default_rng(0)
     first, second = generator.integers(-2, 3, (2, 50, 6)).astype(float)
@@ -139,6 +167,22 @@ def test_many_maps_at_once_equal_one_at_a_time(measure: Similarity) -> None:
 
 
 def test_measures_and_their_directions() -> None:
-    assert [(measure.name, measure.alike, measure.k) for measure in similarities(5)] == [
-        ("mean_absolute_difference", -1, 0), ("cosine", 1, 0), ("spearman", 1, 0), ("jaccard", 1, 5),
+    assert [(measure.name, measure.alike, measure.k) for measure in similarities(5, persistence=0.9)] == [
+        ("mean_absolute_difference", -1, 0), ("cosine", 1, 0), ("spearman", 1, 0), ("weighted_jaccard", 1, 0),
+        ("rank_biased_overlap", 1, 0), ("jaccard", 1, 5), ("overlap_coefficient", 1, 5),
     ]  # fmt: skip
+
+
+@given(arrays.arrays(np.int64, (2, 6), elements=st.integers(0, 2)), st.integers(1, 6))
+def test_fewest_shared_is_the_smallest_over_all_ways_to_break_ties(maps: np.ndarray, k: int) -> None:
+    def top_sets(values: np.ndarray) -> set[frozenset[int]]:
+        # Every set of k heads none of which has less than a head outside it.
+        return {
+            frozenset(chosen)
+            for chosen in itertools.combinations(range(6), k)
+            if min(values[list(chosen)]) >= max((values[head] for head in range(6) if head not in chosen), default=0)
+        }
+
+    first, second = maps.astype(float)
+    fewest = min(len(one & other) for one in top_sets(first) for other in top_sets(second))
+    assert fewest_shared(first, second, k=k) == fewest

@@ -1,0 +1,58 @@
+"""Intervals over seeds: the mean of a few runs, and the hierarchical bootstrap of runs and of the examples in them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.stats import norm
+from scipy.stats import t as student
+from torch import Generator
+
+from tasks import InvalidValueError
+
+
+def t_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
+    """The t interval of the mean of a value per seed; both ends missing with one seed."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    half = student.ppf((1 + level) / 2, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+    return float(np.mean(values) - half), float(np.mean(values) + half)
+
+
+def hierarchical_interval(
+    estimates: Float[np.ndarray, " seed"], replicates: Float[np.ndarray, "seed draw"], *, generator: Generator
+) -> tuple[float, float]:
+    """The 95 % interval of the mean over seeds, from seeds drawn anew and, in each, the examples.
+
+    The plain percentile interval of such draws fails twice: a bootstrap of S seeds spreads only (S - 1) / S as wide as
+    it should and knows no tails beyond its few seeds, and the examples' noise is counted twice, since the seeds'
+    estimates contain it already. So the draws keep their shape and are spread about the mean to the unbiased standard
+    error (the standard deviation over seeds by sqrt(S)) and, at the ends, from a normal's width to that of Student's t
+    with S - 1 degrees of freedom.
+
+    Args:
+        estimates: The statistic of each seed.
+        replicates: Bootstrap replicates of each, over its examples.
+        generator: Draws the seeds.
+
+    Raises:
+        InvalidValueError: Fewer than two seeds.
+    """
+    seeds, draws = replicates.shape
+    check_seeds(seeds)
+    chosen = torch.randint(seeds, (draws, seeds), generator=generator).numpy()
+    places = torch.randint(draws, (draws, seeds), generator=generator).numpy()
+    means = replicates[chosen, places].mean(axis=1)
+    spread = means.std()
+    if spread == 0:
+        return float(estimates.mean()), float(estimates.mean())
+    right = estimates.std(ddof=1) / seeds**0.5 * student.ppf(0.975, seeds - 1) / norm.ppf(0.975)
+    low, high = np.quantile(means - means.mean(), (0.025, 0.975)) * right / spread + estimates.mean()
+    return float(low), float(high)
+
+
+def check_seeds(seeds: int) -> None:
+    """Raises InvalidValueError unless there are two seeds or more."""
+    if seeds < 2:
+        raise InvalidValueError(f"an interval over seeds needs two runs or more. Got {seeds}; train other seeds first")

@@ -1,0 +1,159 @@
+"""What the auxiliary's alignment is worth beyond training on several tasks: conditions compared over seeds."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.stats import false_discovery_control
+from scipy.stats import t as student
+
+from tasks import InvalidValueError
+
+SETTINGS = ("weights", "main_length", "auxiliary_length", "steps", "batch_size", "parameters", "main_examples")
+"""What the runs of one condition have in common."""
+
+RUN_COLUMNS = ["main", "condition", "others", "seed", "length", "n", "accuracy", "own_accuracy", "reuse", *SETTINGS]
+
+COLUMNS = [
+    "main", "condition", "others", "seeds", "n", "length", "accuracy", "low", "high", "own_accuracy",
+    "gain", "gain_low", "gain_high", "p", "q", "null", "permutations", "smallest_p", "share",
+    "behind", "behind_low", "behind_high", "reuse", "reuse_low", "reuse_high", *SETTINGS,
+]  # fmt: skip
+
+MOST_SEEDS = 20
+"""So many seeds have 2^20 sign flips, all of which are counted."""
+
+_MISSING = ["p", "q", "smallest_p", "reuse", "reuse_low", "reuse_high"]
+"""Columns that not every condition has a value in."""
+
+
+def isolation_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Compares the conditions of an isolation over seeds, one row per condition.
+
+    With a(c, s) the main task's accuracy at the transfer length in condition c and seed s: gain = mean over seeds of
+    a(c, s) - a(alone, s); share = gain / gain of `auxiliary`, 0 where that is not above 0; behind = mean over seeds of
+    a(auxiliary, s) - a(c, s). Intervals are 95 % t intervals over seeds, of the paired differences for gain and behind,
+    cut off at the ends of what is possible; where all seeds agree they have no width.
+
+    p is exact and one-sided: with no gain, a seed's difference were as likely of the other sign; of the 2^S ways to
+    flip the signs of S seeds, p is the share of those with a mean at least as great as what was measured, itself among
+    them, which is (b + 1) / (m + 1) with all m = 2^S - 1 others. It is never below 2^-S. q is p after Benjamini and
+    Hochberg over the conditions. `alone` is compared with itself, so it has none.
+
+    Args:
+        runs: A row per run (`Isolation.measure`): main, condition, others, seed, length, n, accuracy (at that length),
+            own_accuracy (at the main task's longest training length), reuse (missing where only the main task is
+            trained), and the settings.
+
+    Returns:
+        main, condition, others (the tasks it is trained with); seeds (their number), n (test examples of each), length;
+        accuracy (mean over seeds), low, high, own_accuracy (mean); gain, gain_low, gain_high, p, q, null, permutations
+        (2^S), smallest_p; share; behind, behind_low, behind_high; reuse (mean over seeds), reuse_low, reuse_high; and
+        the settings: weights, main_length, auxiliary_length, steps, batch_size, parameters, main_examples.
+
+    Raises:
+        InvalidValueError: Fewer than 2 seeds, more than 20, a condition that lacks a seed or has one twice, no `alone`
+            or no `auxiliary`, runs of several tasks, lengths or numbers of examples, or of several settings in one
+            condition.
+    """
+    _check(runs)
+    of = {str(name): part.set_index("seed").sort_index() for name, part in runs.groupby("condition", sort=False)}
+    alone, auxiliary = (of[name]["accuracy"].to_numpy(dtype=float) for name in ("alone", "auxiliary"))
+    rows = [_row(condition, part, alone, auxiliary) for condition, part in of.items()]
+    tested = [row for row in rows if row["condition"] != "alone"]
+    for row, q in zip(tested, false_discovery_control([row["p"] for row in tested]), strict=True):
+        row["q"] = float(q)
+    kinds = {**dict.fromkeys(_MISSING, "Float64"), "auxiliary_length": "Int64"}
+    return pd.DataFrame(rows, columns=COLUMNS).astype(kinds)
+
+
+def _row(condition: str, part: pd.DataFrame, alone: np.ndarray, auxiliary: np.ndarray) -> dict[str, Any]:
+    """A condition's row, without q."""
+    accuracy, reuse = part["accuracy"].to_numpy(dtype=float), part["reuse"].dropna().to_numpy(dtype=float)
+    gains, most, flips = accuracy - alone, float((auxiliary - alone).mean()), 2 ** len(alone)
+    tested = condition != "alone"
+    gain = float(gains.mean())
+    columns = ("main", "others", "n", "length", *SETTINGS)
+    return {
+        **{name: part[name].iloc[0] for name in columns},
+        "condition": condition,
+        "seeds": len(part),
+        **_mean("accuracy", accuracy, names=("low", "high"), least=0.0),
+        "own_accuracy": float(part["own_accuracy"].mean()),
+        **_mean("gain", gains),
+        "p": sign_flip_p(gains) if tested else pd.NA,
+        "q": pd.NA,
+        "null": "sign flips" if tested else "",
+        "permutations": flips if tested else 0,
+        "smallest_p": 1 / flips if tested else pd.NA,
+        "share": gain / most if most > 0 else 0.0,
+        **_mean("behind", auxiliary - accuracy),
+        **(_mean("reuse", reuse) if len(reuse) == len(part) else {}),
+    }
+
+
+def sign_flip_p(differences: Float[np.ndarray, " seed"]) -> float:
+    """The exact p-value of a mean above 0 of paired differences, one-sided, over all flips of their signs.
+
+    A tolerance of 1e-12 counts as equal, so that rounding does not decide ties. Differences of 0 throughout give 1.
+
+    Raises:
+        InvalidValueError: More than 20 differences.
+    """
+    if len(differences) > MOST_SEEDS:
+        raise InvalidValueError(f"{len(differences)} seeds have too many sign flips; allowed are up to {MOST_SEEDS}")
+    sums = np.zeros(1)
+    for difference in differences:
+        sums = np.concatenate((sums + difference, sums - difference))
+    return float((sums >= sums[0] - 1e-12).mean())
+
+
+def _mean(
+    name: str, values: Float[np.ndarray, " seed"], *, names: tuple[str, str] | None = None, least: float = -1.0
+) -> dict[str, float]:
+    """A mean over seeds and its 95 % t interval, cut off at `least` and 1."""
+    mean = float(values.mean())
+    half = float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    low, high = names or (f"{name}_low", f"{name}_high")
+    return {name: mean, low: max(least, mean - half), high: min(1.0, mean + half)}
+
+
+def _check(runs: pd.DataFrame) -> None:
+    conditions: Sequence[str] = list(dict.fromkeys(runs["condition"]))
+    for needed in ("auxiliary", "alone"):
+        if needed not in conditions:
+            raise InvalidValueError(
+                f"an isolation compares with the condition {needed!r}, and the runs are of "
+                f"{', '.join(conditions) or 'none'}; train that too"
+            )
+    check_seeds(runs["seed"].drop_duplicates().to_list())
+    for condition, part in runs.groupby("condition", sort=False):
+        if sorted(part["seed"]) != sorted(set(runs["seed"])):
+            raise InvalidValueError(
+                f"condition {condition!r} has the seeds {_listed(part['seed'])}, and all together have "
+                f"{_listed(set(runs['seed']))}; every condition needs each seed once"
+            )
+        _check_same(part, SETTINGS, where=f"the runs of condition {condition!r}")
+    _check_same(runs, ("main", "length", "n"), where="the runs")
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raises InvalidValueError unless there are seeds enough, and not too many, for a comparison over them."""
+    if not 2 <= len(seeds) <= MOST_SEEDS:
+        raise InvalidValueError(
+            f"{len(seeds)} seeds are {'too few' if len(seeds) < 2 else 'too many'} to compare conditions over; "
+            f"allowed are 2 to {MOST_SEEDS}, and p is never below 1 / 2^seeds"
+        )
+
+
+def _check_same(runs: pd.DataFrame, columns: Sequence[str], *, where: str) -> None:
+    for name in columns:
+        values = list(dict.fromkeys(runs[name].astype(str)))
+        if len(values) > 1:
+            raise InvalidValueError(f"{where} differ in {name}: {', '.join(values)}; compare runs that agree in it")
+
+
+def _listed(seeds: Iterable[int]) -> str:
+    return ", ".join(str(seed) for seed in sorted(seeds))
