@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tasks import InvalidValueError, Member, UnknownNameError, Vocabulary, get_task
 from tasks.errors import unknown_name
 from tasks.lengths import LengthDistribution
+from tasks.targets import Targets
 
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -155,12 +156,15 @@ class MemberConfig(Config):
         parameters: The task's own parameters.
         max_length: The greatest training length.
         lengths: How training lengths are distributed up to there (`tasks.lengths`).
+        targets: Which answers training examples have: their own, or, `shuffled`, those of other prompts
+            (`tasks.targets`). What is measured is measured with true ones.
     """
 
     task: str
     parameters: dict[str, int | float | str] = {}
     max_length: Positive
     lengths: LengthDistribution = "uniform"
+    targets: Targets = "true"
 
     @classmethod
     def of(cls, member: Member) -> Self:
@@ -172,6 +176,7 @@ class MemberConfig(Config):
                 "parameters": task.parameters,
                 "max_length": member.max_length,
                 "lengths": member.lengths,
+                "targets": member.targets,
             }
         )
 
@@ -182,7 +187,8 @@ class MemberConfig(Config):
             UnknownNameError: No task has that name.
             InvalidValueError: The task refuses a parameter or the length, or the vocabulary lacks one of its tokens.
         """
-        return Member(get_task(self.task, **self.parameters).bind(vocabulary), self.max_length, self.lengths)
+        task = get_task(self.task, **self.parameters).bind(vocabulary)
+        return Member(task, self.max_length, self.lengths, self.targets)
 
 
 class OptimizerConfig(Config):

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Generator, Tensor
 
 from tasks import Batch, Member
+from tasks.targets import answered_by
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ def draw_examples(
     Task uniform over the mixture, length as that task's lengths are distributed: drawn independently for each example
     (`example`; Extrapolation by Association, section 3), or once for all of them (`batch`).
 
+    A task whose targets are shuffled has the answers of further examples of its own, one for each, at the same lengths
+    and drawn after all that the batch holds: prompts, and the examples of the other tasks, are those of a mixture with
+    true targets, bit for bit.
+
     Args:
         mixture: The tasks with their greatest lengths.
         n: Examples in the batch.
@@ -77,14 +82,21 @@ def draw_examples(
         length = torch.where(task == place, member.lengths_at(quantiles), length)
     if draw == "batch":
         task, length = task.expand(n), length.expand(n)
+    drawn = [(member, length[rows]) for place, member in enumerate(mixture) if (rows := task == place).any()]
+    true = [_sample(member, lengths, generator) for member, lengths in drawn]
+    eos = mixture[0].task.vocabulary.eos
     parts = [
-        member.task.sample(int(rows.sum()), length=length[rows], generator=generator, stream="train")
-        for place, member in enumerate(mixture)
-        if (rows := task == place).any()
+        part if member.targets == "true" else answered_by(part, _sample(member, lengths, generator), eos=eos)
+        for part, (member, lengths) in zip(true, drawn, strict=True)
     ]
-    whole = _stack(parts, mixture[0].task.vocabulary.eos)
+    whole = _stack(parts, eos)
     order = _widths(whole).argsort(stable=True)
     return Examples(Batch(whole.tokens[order], whole.scored[order]), task.sort(stable=True).values[order])
+
+
+def _sample(member: Member, lengths: Int[Tensor, " n"], generator: Generator) -> Batch:
+    """Training examples of a task with their own answers, one for each length."""
+    return member.task.sample(len(lengths), length=lengths, generator=generator, stream="train")
 
 
 def _widths(batch: Batch) -> Tensor:

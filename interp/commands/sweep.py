@@ -2,9 +2,10 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from interp.console import check_output, emit, say, show
+from interp.engines import Engines, chosen_engine
 from interp.options import Flag, Output
 
 if TYPE_CHECKING:
@@ -15,12 +16,9 @@ def sweep(
     grid: Path,
     /,
     *,
-    engine: Literal["serial", "processes", "ray"] = "processes",
-    workers: int | None = None,
-    threads: int = 1,
-    address: str | None = None,
     name: str | None = None,
     dry_run: Annotated[bool, Flag] = False,
+    engines: Engines = Engines(),
     output: Output = Output(),
 ) -> int:
     """Train every cell of a grid of configurations, and gather what was measured in one table.
@@ -29,10 +27,6 @@ def sweep(
 
     Args:
         grid: A TOML file that says what is fixed and what is varied (docs/sweeps.md).
-        engine: One cell after the other in this process, several processes on this machine, or a Ray cluster.
-        workers: How many cells at a time; as many as the cores allow if left out.
-        threads: Threads of each cell. The last bits of results may depend on it, and not on the engine.
-        address: With Ray: auto for the cluster that runs here, or its host:port; one of this machine alone if left out.
         name: The sweep's name under `runs`; the grid's if left out.
         dry_run: List the cells and how each stands, and train nothing.
 
@@ -45,27 +39,11 @@ def sweep(
 
     asked = read_grid(grid)
     folder = ROOT / (name or asked.name)
-    chosen = _engine(engine, workers, threads, address)
+    chosen = chosen_engine(engines)
     if dry_run:
         _list(asked, folder, output)
         return 0
     return _run(asked, folder, chosen, output)
-
-
-def _engine(engine: str, workers: int | None, threads: int, address: str | None) -> "Engine":
-    from tasks import InvalidValueError
-    from training import Processes, Ray, Serial
-
-    if address is not None and engine != "ray":
-        raise InvalidValueError(f"--address goes with --engine ray, and the engine is {engine!r}; leave it out")
-    if engine == "serial":
-        if workers is not None:
-            raise InvalidValueError("--engine serial trains one cell at a time; leave --workers out")
-        return Serial(threads=threads)
-    several = "all" if workers is None else workers
-    if engine == "ray":
-        return Ray(address=address or "local", workers=several, threads=threads)
-    return Processes(workers=several, threads=threads)
 
 
 def _list(grid: "Grid", folder: Path, output: Output) -> None:
