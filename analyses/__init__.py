@@ -32,6 +32,17 @@ from analyses.metrics import list_metrics as list_metrics
 from analyses.pair_ablation import PairAblation as PairAblation
 from analyses.patching import ActivationPatching as ActivationPatching
 from analyses.path_patching import PathPatching as PathPatching
+from analyses.reuse.attention import AttentionDifference as AttentionDifference
+from analyses.reuse.cross_effects import CrossTaskEffects as CrossTaskEffects
+from analyses.reuse.cross_task import CrossTaskAblation as CrossTaskAblation
+from analyses.reuse.dissociation import double_dissociation as double_dissociation
+from analyses.reuse.gradients import GradientSimilarity as GradientSimilarity
+from analyses.reuse.length_effects import LengthEffects as LengthEffects
+from analyses.reuse.length_maps import LengthMaps as LengthMaps
 from analyses.reuse.overlap import HeadOverlap as HeadOverlap
+from analyses.reuse.representation import RepresentationSimilarity as RepresentationSimilarity
+from analyses.reuse.transfer_heads import only_at_transfer as only_at_transfer
 from analyses.transfer.gap import GeneralizationGap as GeneralizationGap
 from analyses.transfer.gap import gap_grid as gap_grid
+from analyses.transfer.isolation import Isolation as Isolation
+from analyses.transfer.isolation_table import isolation_table as isolation_table

@@ -128,8 +128,8 @@ class HeadEffects:
         )
         if len(about) != 1 or not whole:
             raise InvalidValueError(
-                "the table must hold every example of every set once, for one model, task, length, kind, scope and metric; "
-                f"it has {len(about)} of those and {len(table)} rows for {len(names)} sets; select one first"
+                "the table must hold every example of every set once, for one model, task, length, kind, scope and "
+                f"metric; it has {len(about)} of those and {len(table)} rows for {len(names)} sets; select one first"
             )
         task, length, kind, positions, metric, model, task_key = about.iloc[0]
         sets = tuple(tuple(parse_component(one) for one in heads.split()) for heads in names)

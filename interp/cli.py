@@ -9,9 +9,12 @@ from cyclopts import App, CycloptsError
 
 from interp.commands.ablate import ablate
 from interp.commands.circuit import circuit
+from interp.commands.cross import cross
 from interp.commands.demo import demo
 from interp.commands.evaluate import evaluate
 from interp.commands.figure import figure
+from interp.commands.isolate import isolate
+from interp.commands.lengths import lengths
 from interp.commands.overlap import overlap
 from interp.commands.patch import patch
 from interp.commands.report import report
@@ -28,7 +31,23 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-for command in (demo, tasks, train, evaluate, ablate, patch, circuit, overlap, study, sweep, figure, report):
+for command in (
+    demo,
+    tasks,
+    train,
+    evaluate,
+    ablate,
+    patch,
+    circuit,
+    overlap,
+    cross,
+    lengths,
+    study,
+    isolate,
+    sweep,
+    figure,
+    report,
+):
     app.command(command)
 
 

@@ -12,7 +12,7 @@ from analyses.circuits.edge_sets import run_edge_sets
 from analyses.examples import Examples, Running
 from analyses.metrics import Metric
 from analyses.statistics.errors import bootstrap_ratios, ratio_of_means, standard_errors
-from analyses.statistics.resampling import bootstrap_counts, one_sided_p
+from analyses.statistics.resampling import bootstrap_counts, one_sided_p, seed_of
 from tasks import InvalidValueError
 from training import HookedTransformer
 
@@ -68,7 +68,7 @@ class Recovery:
                 f"the counterfactual run, which differ by {gap:.2g}, less than two standard errors (of {stderr:.2g}); "
                 "use more examples, another metric, or a model that tells the two apart"
             )
-        seed = (generator.initial_seed() + 2**63) % 2**64 - 2**63  # signed, as `HeadOverlap` writes it
+        seed = seed_of(generator)
         counts = bootstrap_counts(len(full), draws=bootstraps, generator=generator)
         return cls(full.numpy(), empty.numpy(), counts, seed)
 

@@ -10,7 +10,6 @@ from training.files import read_json
 from training.run_config import FORMAT, sections_of
 from training.runs import STUDY
 
-
 _COMPARISON = ("k", "permutations", "bootstraps", "resample", "persistence")
 """What says how maps are compared: they are measured anew, and nothing that was trained is another."""
 

@@ -18,7 +18,21 @@ from analyses.circuits import circuit_tests, curve, minimality
 from analyses.interventions import Site
 from analyses.patches import Direction
 from analyses.patching import By
+from analyses.reuse import (
+    association,
+    attention,
+    cross_effects,
+    dissociation,
+    gradients,
+    leads,
+    length_effects,
+    over_training,
+    overlap,
+    representation,
+    transfer_heads,
+)
 from analyses.scopes import Scope
+from analyses.transfer import isolation_table
 from tasks import get_task
 from tests.analyses.models import random_model, seeded
 
@@ -51,6 +65,17 @@ def test_every_public_name_is_explained(name: str) -> None:
         ("circuits", minimality.COLUMNS),
         ("head-ablation", effects.COLUMNS),
         ("head-overlap", overlap.COLUMNS),
+        ("attention-difference", attention.COLUMNS),
+        ("task-similarity", representation.COLUMNS),
+        ("task-similarity", gradients.COLUMNS),
+        ("cross-task-ablation", cross_effects.COLUMNS),
+        ("cross-task-ablation", dissociation.COLUMNS),
+        ("length-maps", length_effects.COLUMNS),
+        ("length-maps", transfer_heads.COLUMNS),
+        ("isolation", isolation_table.COLUMNS),
+        ("reuse-over-training", over_training.COLUMNS),
+        ("reuse-over-training", association.COLUMNS),
+        ("reuse-over-training", leads.COLUMNS),
     ],
 )
 def test_every_column_is_explained_in_order(page: str, columns: Sequence[str]) -> None:
