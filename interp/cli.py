@@ -8,6 +8,8 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from interp.commands.ablate import ablate
+from interp.commands.association import association
+from interp.commands.attention import attention
 from interp.commands.circuit import circuit
 from interp.commands.cross import cross
 from interp.commands.demo import demo
@@ -19,6 +21,7 @@ from interp.commands.overlap import overlap
 from interp.commands.patch import patch
 from interp.commands.report import report
 from interp.commands.study import study
+from interp.commands.suggest import suggest
 from interp.commands.sweep import sweep
 from interp.commands.tasks import tasks
 from interp.commands.train import train
@@ -40,10 +43,13 @@ for command in (
     patch,
     circuit,
     overlap,
+    attention,
     cross,
     lengths,
+    association,
     study,
     isolate,
+    suggest,
     sweep,
     figure,
     report,

@@ -11,6 +11,9 @@ from torch import Generator
 
 from tasks import InvalidValueError
 
+MOST_SEEDS = 20
+"""So many seeds have 2^20 sign flips, all of which are counted."""
+
 
 def t_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
     """The t interval of the mean of a value per seed; both ends missing with one seed."""
@@ -52,7 +55,32 @@ def hierarchical_interval(
     return float(low), float(high)
 
 
+def sign_flip_p(differences: Float[np.ndarray, " seed"]) -> float:
+    """The exact p-value of a mean above 0 of paired differences, one-sided, over all flips of their signs.
+
+    A tolerance of 1e-12 counts as equal, so that rounding does not decide ties. Differences of 0 throughout give 1.
+
+    Raises:
+        InvalidValueError: More than 20 differences.
+    """
+    if len(differences) > MOST_SEEDS:
+        raise InvalidValueError(f"{len(differences)} seeds have too many sign flips; allowed are up to {MOST_SEEDS}")
+    sums = np.zeros(1)
+    for difference in differences:
+        sums = np.concatenate((sums + difference, sums - difference))
+    return float((sums >= sums[0] - 1e-12).mean())
+
+
 def check_seeds(seeds: int) -> None:
     """Raises InvalidValueError unless there are two seeds or more."""
     if seeds < 2:
         raise InvalidValueError(f"an interval over seeds needs two runs or more. Got {seeds}; train other seeds first")
+
+
+def check_paired_seeds(seeds: Sequence[int]) -> None:
+    """Raises InvalidValueError unless there are seeds enough, and not too many, for a comparison over them."""
+    if not 2 <= len(seeds) <= MOST_SEEDS:
+        raise InvalidValueError(
+            f"{len(seeds)} seeds are {'too few' if len(seeds) < 2 else 'too many'} to compare conditions over; "
+            f"allowed are 2 to {MOST_SEEDS}, and p is never below 1 / 2^seeds"
+        )

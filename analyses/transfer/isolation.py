@@ -11,10 +11,12 @@ import pandas as pd
 
 from analyses.ablation import HeadAblation
 from analyses.reuse.similarity import cosine
+from analyses.statistics.seeds import check_paired_seeds
 from analyses.store import stored_table
-from analyses.transfer.isolation_table import RUN_COLUMNS, check_seeds, isolation_table
+from analyses.transfer.conditions import finished_runs
+from analyses.transfer.isolation_table import RUN_COLUMNS, isolation_table
 from tasks import Group, InvalidValueError
-from training import Grid, Run, Serial, SweepResult, Watcher, evaluate, load_run, named_generator, run_sweep
+from training import Grid, Run, Serial, SweepResult, Watcher, evaluate, named_generator, run_sweep
 from training.conditions import isolating_conditions
 from training.runs import Weights, fresh_model
 from training.sweep import Cell, Engine
@@ -67,7 +69,7 @@ class Isolation:
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_seeds(self.seeds)
+        check_paired_seeds(self.seeds)
         if self.n < 4:
             raise InvalidValueError(f"n = {self.n} examples are too few for an isolation; use at least 4")
         for key in ("group", "preset", "condition", "seed"):
@@ -126,15 +128,9 @@ class Isolation:
         Raises:
             InvalidValueError: A run failed.
         """
-        failed = result.status[result.status["status"] != "finished"]
-        if len(failed):
-            raise InvalidValueError(
-                f"{len(failed)} of {len(result.status)} runs failed, the first with: {failed['error'].iloc[0]}; "
-                "a comparison needs all of them"
-            )
         rows = []
-        for cell in result.cells:
-            rows.append(self._row(cell, load_run(result.folder / cell.name)))
+        for cell, (_, run) in zip(result.cells, finished_runs(result), strict=True):
+            rows.append(self._row(cell, run))
             on_run(len(rows), len(result.cells))
         return pd.DataFrame(rows, columns=RUN_COLUMNS).astype({"auxiliary_length": "Int64"})
 

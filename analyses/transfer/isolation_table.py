@@ -9,6 +9,7 @@ from jaxtyping import Float
 from scipy.stats import false_discovery_control
 from scipy.stats import t as student
 
+from analyses.statistics.seeds import check_paired_seeds, sign_flip_p
 from tasks import InvalidValueError
 
 SETTINGS = ("weights", "main_length", "auxiliary_length", "steps", "batch_size", "parameters", "main_examples")
@@ -21,9 +22,6 @@ COLUMNS = [
     "gain", "gain_low", "gain_high", "p", "q", "null", "permutations", "smallest_p", "share",
     "behind", "behind_low", "behind_high", "reuse", "reuse_low", "reuse_high", *SETTINGS,
 ]  # fmt: skip
-
-MOST_SEEDS = 20
-"""So many seeds have 2^20 sign flips, all of which are counted."""
 
 _MISSING = ["p", "q", "smallest_p", "reuse", "reuse_low", "reuse_high"]
 """Columns that not every condition has a value in."""
@@ -94,22 +92,6 @@ def _row(condition: str, part: pd.DataFrame, alone: np.ndarray, auxiliary: np.nd
     }
 
 
-def sign_flip_p(differences: Float[np.ndarray, " seed"]) -> float:
-    """The exact p-value of a mean above 0 of paired differences, one-sided, over all flips of their signs.
-
-    A tolerance of 1e-12 counts as equal, so that rounding does not decide ties. Differences of 0 throughout give 1.
-
-    Raises:
-        InvalidValueError: More than 20 differences.
-    """
-    if len(differences) > MOST_SEEDS:
-        raise InvalidValueError(f"{len(differences)} seeds have too many sign flips; allowed are up to {MOST_SEEDS}")
-    sums = np.zeros(1)
-    for difference in differences:
-        sums = np.concatenate((sums + difference, sums - difference))
-    return float((sums >= sums[0] - 1e-12).mean())
-
-
 def _mean(
     name: str, values: Float[np.ndarray, " seed"], *, names: tuple[str, str] | None = None, least: float = -1.0
 ) -> dict[str, float]:
@@ -128,7 +110,7 @@ def _check(runs: pd.DataFrame) -> None:
                 f"an isolation compares with the condition {needed!r}, and the runs are of "
                 f"{', '.join(conditions) or 'none'}; train that too"
             )
-    check_seeds(runs["seed"].drop_duplicates().to_list())
+    check_paired_seeds(runs["seed"].drop_duplicates().to_list())
     for condition, part in runs.groupby("condition", sort=False):
         if sorted(part["seed"]) != sorted(set(runs["seed"])):
             raise InvalidValueError(
@@ -137,15 +119,6 @@ def _check(runs: pd.DataFrame) -> None:
             )
         _check_same(part, SETTINGS, where=f"the runs of condition {condition!r}")
     _check_same(runs, ("main", "length", "n"), where="the runs")
-
-
-def check_seeds(seeds: Sequence[int]) -> None:
-    """Raises InvalidValueError unless there are seeds enough, and not too many, for a comparison over them."""
-    if not 2 <= len(seeds) <= MOST_SEEDS:
-        raise InvalidValueError(
-            f"{len(seeds)} seeds are {'too few' if len(seeds) < 2 else 'too many'} to compare conditions over; "
-            f"allowed are 2 to {MOST_SEEDS}, and p is never below 1 / 2^seeds"
-        )
 
 
 def _check_same(runs: pd.DataFrame, columns: Sequence[str], *, where: str) -> None:

@@ -9,8 +9,6 @@ from interp.engines import Engines, chosen_engine
 from interp.options import Form, Output, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from training import SweepResult
 
 COLUMNS = (
@@ -63,9 +61,10 @@ def isolate(
     check_output(output)
     from analyses import Isolation, isolation_table
     from interp.sweep_table import SweepMonitor
+    from interp.sweep_values import fixed_values
     from training.run_config import ROOT
 
-    asked = Isolation(group, preset, tuple(range(first_seed, first_seed + seeds)), n, fixed=_fixed(set_, form))
+    asked = Isolation(group, preset, tuple(range(first_seed, first_seed + seeds)), n, fixed=fixed_values(set_, form))
     engine = chosen_engine(engines)
     folder = ROOT / (name or f"isolate-{group.replace('/', '-')}-{Path(preset).stem}")
     monitor = SweepMonitor(asked.grid.cells(), folder.name)
@@ -81,15 +80,6 @@ def isolate(
     say(f"p: {2**seeds} flips of the seeds' signs, so never below {2.0**-seeds:.2g}; q: over the conditions")
     emit(table, output, columns=COLUMNS, title=title)
     return 0
-
-
-def _fixed(settings: tuple[str, ...], form: Form) -> "Mapping[str, object]":
-    """The options as a grid names them."""
-    from training import Preset
-    from training.sweep.cells import SECTIONS
-
-    sections = Preset("", {name: {} for name in SECTIONS}).override(settings).sections
-    return {key: value for key, value in {**vars(form), **sections}.items() if value not in (None, {})}
 
 
 def _told(result: "SweepResult") -> bool:

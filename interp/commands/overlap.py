@@ -1,65 +1,141 @@
 """`interp overlap`."""
 
-from typing import Annotated, Literal
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from interp.console import check_output, emit, say
+from cyclopts import Parameter
+
+from interp.console import check_output, counting, emit, say
 from interp.options import Many, Output, Which
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analyses import HeadAblation, HeadEffects, HeadOverlap
+    from tasks import Task
+    from training import Run
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Compared:
+    """How maps are compared."""
+
+    k: int = 3
+    """Size of the sets of top heads."""
+
+    permutations: int = 10_000
+    """Shuffles per null."""
+
+    bootstraps: int = 500
+    """Bootstrap samples of the examples."""
+
+    persistence: float = 0.9
+    """Of rank-biased overlap, between 0 and 1: the greater, the more the lower ranks count."""
 
 
 def overlap(
-    run: str | None = None,
-    /,
-    *,
+    *runs: str,
     tasks: Annotated[tuple[str, ...], Many] = (),
     length: int | None = None,
-    kind: Literal["zero", "mean", "mean_all"] = "mean",
+    kind: Literal["zero", "mean", "mean_all", "resample", "counterfactual"] = "mean",
     metric: str = "accuracy",
-    k: int = 3,
-    permutations: int = 10_000,
-    bootstraps: int = 2_000,
+    compared: Compared = Compared(),
     which: Which = Which(),
     output: Output = Output(),
 ) -> None:
-    """Compare two tasks' ablation maps, against heads shuffled freely and within layers.
+    """Compare the ablation maps of every two tasks, against heads shuffled freely and within layers.
 
     Examples: `interp overlap`, `interp overlap demo --tasks shift copy --metric nll --k 5`
 
     Args:
-        run: A run's folder or name; the newest if left out.
-        tasks: Two tasks; the run's first two if left out.
+        runs: A run's folder or name; the newest if left out. Several runs that differ in their seed, or a sweep of
+            such, are compared over seeds.
+        tasks: Two tasks or more; all that the run was trained on if left out.
         length: The length of all examples; halfway between the tasks' longest trained lengths if left out.
         kind: What takes the place of a head's output (see `interp ablate`).
-        metric: accuracy, token_accuracy or nll.
-        k: Size of the sets of top heads.
-        permutations: Shuffles per null.
-        bootstraps: Bootstrap samples of the examples.
+        metric: accuracy, token_accuracy, nll, logit_difference or kl.
     """
     check_output(output)
-    from analyses import HeadAblation, HeadOverlap, get_metric
-    from interp.effects import head_effects
+    from analyses import HeadAblation, HeadOverlap
     from interp.lengths import default_length
-    from tasks import InvalidValueError, same_prompts
-    from training import load_run, named_generator
+    from interp.several_runs import alike, runs_of
+    from tasks import InvalidValueError
 
-    get_metric(metric)
-    loaded = load_run(run)
-    heads = loaded.config.model.n_layers * loaded.config.model.n_heads
-    if k > heads:
-        raise InvalidValueError(f"k = {k} top heads of {heads}; allowed are 1 to {heads}")
-    names = tasks or tuple(member.task.name for member in loaded.mixture)[:2]
-    if len(names) != 2 or names[0] == names[1]:
-        raise InvalidValueError(
-            f"overlap compares two tasks, got {' '.join(names)}; name two, as in --tasks shift copy"
-        )
-    both = [loaded.task(name) for name in names]
-    at = default_length(loaded) if length is None else length
-    matched = same_prompts(*both, length=at)
     comparison = HeadOverlap(
-        k=k, permutations=permutations, bootstraps=bootstraps, resample="together" if matched else "separately"
-    )
-    effects = head_effects(loaded, HeadAblation(kind=kind, metric=metric), both, length=at, which=which)
-    table = comparison(*effects, generator=named_generator(which.seed, "overlap", metric))
-    columns = ["measure", "estimate", "low", "high", "null", "null_mean", "null_low", "null_high", "p"]
-    title = f"{loaded.name}: {names[0]} and {names[1]} at length {at}, {kind} ablation, {metric}"
-    say(f"run: {loaded.path}")
-    emit(table, output, columns=columns, title=title)
+        compared.k, compared.permutations, compared.bootstraps, persistence=compared.persistence
+    )  # fmt: skip
+    loaded = runs_of(runs)
+    if len(alike(loaded)) > 1:
+        raise InvalidValueError(
+            f"the {len(loaded)} runs differ in more than their seed; name runs of one configuration, as in one sweep"
+        )
+    names = tasks or tuple(member.task.name for member in loaded[0].mixture)
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise InvalidValueError(
+            f"overlap compares different tasks, two or more, got {' '.join(names)}; name them, as in --tasks shift copy"
+        )
+    at = default_length(loaded[0]) if length is None else length
+    _check_heads(loaded[0], comparison)
+    ablation = HeadAblation(kind=kind, metric=metric)
+    maps = _measured(loaded, names, ablation, which, length=at)
+    table = _table(comparison, [loaded[0].task(name) for name in names], maps, which.seed)
+    columns = ["measure", "estimate", "corrected", "low", "high", "null", "null_mean", "p", "q"]
+    shown = columns if len(names) == 2 else ["first", "second", *columns]
+    seeds = f", {len(loaded)} seeds" if len(loaded) > 1 else ""
+    title = f"{loaded[0].name}: {' and '.join(names)} at length {at}, {kind} ablation, {metric}{seeds}"
+    for run in loaded:
+        say(f"run: {run.path}")
+    emit(table, output, columns=shown, title=title)
+
+
+def _check_heads(run: "Run", comparison: "HeadOverlap") -> None:
+    """Raises InvalidValueError before anything is measured."""
+    from tasks import InvalidValueError
+
+    heads = run.config.model.n_layers * run.config.model.n_heads
+    if comparison.k > heads:
+        raise InvalidValueError(f"k = {comparison.k} top heads of {heads}; allowed are 1 to {heads}")
+
+
+def _measured(
+    runs: "list[Run]", names: tuple[str, ...], ablation: "HeadAblation", which: Which, *, length: int
+) -> "list[list[HeadEffects]]":
+    """The effects on each task in each run, kept with the runs."""
+    from analyses import Running
+    from analyses.reuse.run_effects import Measured, run_effects
+
+    measured = Measured(length, which.n, which.seed, which.step, which.weights)
+    with counting() as bar:
+        return [
+            [
+                run_effects(run, run.task(name), measured, ablation=ablation, running=Running(on_done=bar(name)))[0]
+                for name in names
+            ]
+            for run in runs
+        ]
+
+
+def _table(
+    comparison: "HeadOverlap", tasks: "list[Task]", maps: "list[list[HeadEffects]]", seed: int
+) -> "pd.DataFrame":
+    """Every two tasks; examples are drawn together where both read the same prompts."""
+    import pandas as pd
+
+    from analyses import benjamini_hochberg
+    from tasks import same_prompts
+    from training import named_generator
+
+    tables: list[pd.DataFrame] = []
+    for one, other in combinations(range(len(tasks)), 2):
+        matched = same_prompts(tasks[one], tasks[other], length=maps[0][0].length)
+        chosen = replace(comparison, resample="together" if matched else "separately")
+        generator = named_generator(seed, "overlap", maps[0][0].metric.name)
+        pairs = [(effects[one], effects[other]) for effects in maps]
+        found = (
+            chosen.over_seeds(pairs, generator=generator) if len(pairs) > 1 else chosen(*pairs[0], generator=generator)
+        )
+        tables.append(found)
+    table = pd.concat(tables, ignore_index=True)
+    return benjamini_hochberg(table, within=["measure", "null"])

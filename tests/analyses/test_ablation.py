@@ -245,7 +245,7 @@ def test_table_that_holds_no_whole_set_is_refused(table: pd.DataFrame, counts: s
     with pytest.raises(InvalidValueError) as caught:
         HeadEffects.from_examples(table)
     assert str(caught.value) == (
-        "the table must hold every example of every set once, for one task, length, kind, scope and metric; "
+        "the table must hold every example of every set once, for one model, task, length, kind, scope and metric; "
         f"it has {counts}; select one first"
     )
 

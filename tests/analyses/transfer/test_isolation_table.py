@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import permutation_test
 
 from analyses import isolation_table
-from analyses.transfer.isolation_table import COLUMNS, RUN_COLUMNS, sign_flip_p
+from analyses.statistics.seeds import sign_flip_p
+from analyses.transfer.isolation_table import COLUMNS, RUN_COLUMNS
 from tasks import InvalidValueError
 
 T = 4.302652729911275  # the 97.5 % quantile of Student's t with 2 degrees of freedom

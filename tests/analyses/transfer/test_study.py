@@ -156,7 +156,7 @@ def test_maps_of_every_task_in_every_metric(tiny_study: Path, measured: StudyRes
 def test_overlap_of_main_with_each_auxiliary(measured: StudyResults) -> None:
     table = measured.overlap
     assert list(table.columns) == OVERLAP_COLUMNS
-    assert len(table) == len(METRICS) * 4 * 2  # measures, nulls
+    assert len(table) == len(METRICS) * (7 * 2 + 2)  # measures with two nulls, top-k sets with a third
     assert set(zip(table["first"], table["second"], strict=True)) == {("shift", "copy")}
     assert set(table["metric"]) == set(METRICS)
     assert (table["n"] == 8).all()
@@ -240,7 +240,6 @@ def test_open_study_makes_the_study_again(tiny_study: Path) -> None:
         (replace(STUDY, seed=1), "seed is 0 there, 1 here"),
         (replace(STUDY, n=8), "n is 16 there, 8 here"),
         (replace(STUDY, shared=1), "shared is 3 there, 1 here"),
-        (replace(STUDY, overlap=replace(STUDY.overlap, k=2)), "k is 3 there, 2 here"),
         (replace(STUDY, preset=PRESET.override(["train.steps=30"])), "train.steps is 20 there, 30 here"),
         (replace(STUDY, group=GROUP.with_lengths(main=2, auxiliary=6)), "main_length is 3 there, 2 here"),
         (replace(STUDY, group=get_group("reverse+shift").with_lengths(main=3, auxiliary=6)),
@@ -254,6 +253,15 @@ def test_folder_of_another_study_is_refused(tiny_study: Path, other: Study, diff
         f"{str(tiny_study)!r} holds another study ({difference}); choose another name, or remove that folder"
     )
     assert read_record(tiny_study) == STUDY.record
+
+
+def test_a_study_that_compares_maps_in_another_way_trains_nothing_anew(copied: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*.safetensors")}
+    other = replace(STUDY, overlap=replace(STUDY.overlap, k=2))
+    other.train(copied, workers=1, command="again")
+    assert {path: path.stat().st_mtime_ns for path in copied.rglob("*.safetensors")} == before
+    assert open_study(copied) == other
+    assert read_record(copied).command == "again"
 
 
 def test_folder_of_a_run_is_refused(tiny_study: Path) -> None:
@@ -285,7 +293,7 @@ def test_a_record_of_format_1_is_read_with_its_section_renamed(tmp_path: Path) -
         ({"grup": "copy+shift"},
          ("{file} is not that of a study (unknown config key 'grup'; did you mean 'group'? the keys are format, group, "
           "main_length, auxiliary_length, marking, preset, sections, seed, n, shared, k, permutations, bootstraps, "
-          "resample, command); remove the folder, or run the study again")),
+          "resample, persistence, command); remove the folder, or run the study again")),
     ],
     ids=["newer", "format", "key missing", "unknown key"],
 )  # fmt: skip

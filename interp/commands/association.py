@@ -1,0 +1,87 @@
+"""`interp association`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from interp.console import check_output, counting, emit, say
+from interp.options import Flag, Output
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analyses import ReuseOverTraining
+    from training import Run
+
+COLUMNS = (
+    "auxiliary", "quantity", "metric", "outcome", "seeds", "spearman", "expected", "detrended", "detrended_low",
+    "detrended_high", "p", "q", "raw_p",
+)  # fmt: skip
+"""What a person sees."""
+
+LEADS = ("auxiliary", "quantity", "metric", "seeds", "reuse_step", "accuracy_step", "lead", "low", "high", "p", "lag")
+"""What a person sees with --leads."""
+
+
+def association(
+    *runs: str,
+    leads: Annotated[bool, Flag] = False,
+    trajectories: Annotated[bool, Flag] = False,
+    n: int = 128,
+    k: int = 3,
+    weights: str = "averaged",
+    draws: int = 10_000,
+    seed: int = 0,
+    output: Output = Output(),
+) -> None:
+    """Follow reuse of heads and transfer over training, checkpoint by checkpoint: do they go together, which is first?
+
+    Examples: `interp association demo`, `interp association runs/reuse --leads --out leads.csv`
+
+    Args:
+        runs: Runs that differ in their seed, by folder or name; a sweep's name stands for its runs of several tasks,
+            each configuration being pooled by itself. The newest run if left out.
+        leads: Show which of the two rises first instead.
+        trajectories: Give the measurements themselves: a row per run, checkpoint and quantity.
+        n: Examples per ablation map.
+        k: Size of the sets of top heads.
+        weights: averaged, raw, or averaged-DECAY.
+        draws: Random shifts for the p-values of all seeds together.
+        seed: Seeds them.
+    """
+    check_output(output)
+    import pandas as pd
+
+    from analyses import ReuseOverTraining
+    from analyses import association as associate
+    from analyses import leads as find_leads
+    from interp.several_runs import alike, runs_of
+    from tasks import InvalidValueError
+    from training import named_generator
+
+    if leads and trajectories:
+        raise InvalidValueError("--leads and --trajectories ask for two tables; name one of them")
+    reuse = ReuseOverTraining(n=n, k=k, weights=weights)
+    paths = [_followed(reuse, part) for part in alike(runs_of(runs))]
+    if trajectories:
+        emit(
+            pd.concat(paths, ignore_index=True),
+            output,
+            columns=["run", "step", "quantity", "metric", "value"],
+            title="",
+        )
+        return
+    tables = [
+        find_leads(path) if leads else associate(path, draws=draws, generator=named_generator(seed, "association"))
+        for path in paths
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    pooled = table[table["level"] == "pooled"]
+    title = "reuse of heads and transfer over training" + (", all seeds together" if len(pooled) else "")
+    say("spearman: of the raw series; detrended, p and q: without the line from start to end, against circular shifts")
+    emit(table, output, columns=LEADS if leads else COLUMNS, title=title, shown=pooled if len(pooled) else None)
+
+
+def _followed(reuse: "ReuseOverTraining", runs: "list[Run]") -> "pd.DataFrame":
+    import pandas as pd
+
+    with counting() as bar:
+        return pd.concat([reuse(run, on_step=bar(run.name)) for run in runs], ignore_index=True)
