@@ -16,6 +16,7 @@ from benchmarks.ablation_row import compare_ablation
 from benchmarks.attribution_row import compare_attribution
 from benchmarks.devices import Device, check_device
 from benchmarks.evaluation_row import compare_evaluation
+from benchmarks.overlap_row import Overlaps, measure_overlap, print_overlap
 from benchmarks.patching_row import compare_patching
 from benchmarks.results import Comparison, print_comparison
 from benchmarks.sampling_row import Sampling, measure_sampling, print_sampling
@@ -23,7 +24,7 @@ from benchmarks.shapes import Shape
 from benchmarks.training_row import compare_training
 from tasks import InterpError
 
-Row = Literal["training", "ablation", "patching", "attribution", "evaluation", "sampling"]
+Row = Literal["training", "ablation", "patching", "attribution", "evaluation", "sampling", "overlap"]
 
 ROWS: dict[str, Callable[..., Comparison]] = {
     "training": compare_training,
@@ -51,7 +52,7 @@ def bench(
 
     Args:
         rows: Which rows.
-        shapes: Model shapes as layers/heads/d_model (sampling has its own).
+        shapes: Model shapes as layers/heads/d_model (sampling and overlap have their own).
         seconds: About how long all timed rounds take together; each comparison has at least three rounds.
         threads: Threads of torch, the same for all.
         device: Where models and examples are; cuda for ablation, patching and attribution.
@@ -66,12 +67,17 @@ def bench(
     console.print(", ".join(f"{name}: {value}" for name, value in facts.items()), highlight=False)
     console.print(f"Operations counted: {operations.FORMULA}.\n", highlight=False)
     each = seconds / (len(rows) * len(chosen))
-    found: list[Comparison | Sampling] = []
+    found: list[Comparison | Sampling | Overlaps] = []
     for row in rows:
         if row == "sampling":
             sampling = measure_sampling(seconds=each * len(chosen))
             print_sampling(console, sampling)
             found.append(sampling)
+            continue
+        if row == "overlap":
+            overlaps = measure_overlap(seconds=each * len(chosen))
+            print_overlap(console, overlaps)
+            found.append(overlaps)
             continue
         for shape in chosen:
             comparison = ROWS[row](shape, seconds=each)

@@ -23,7 +23,7 @@ def kept(
     about: Mapping[str, object],
     compute: Callable[[HookedTransformer, Running], pd.DataFrame],
 ) -> pd.DataFrame:
-    """A table kept in the run's results: asked again it is read, and when interrupted it goes on.
+    """A table kept in the run's results, with a bar: asked again it is read, and when interrupted it goes on.
 
     Args:
         run: The run.
@@ -49,4 +49,6 @@ def kept(
         def make() -> pd.DataFrame:
             return compute(run.model(which.step, weights=which.weights), running)
 
-        return stored_table(folder, name, key, make)
+        table = stored_table(folder, name, key, make)
+    journal.remove()
+    return table

@@ -2,17 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Protocol, runtime_checkable
 
 import pandas as pd
 from torch import Generator
 
 from analyses.examples import Running
-from analyses.journal import Journal
 from analyses.scopes import Positions, places_of
-from analyses.store import result_path, stored_table
-from interp.console import counting
+from interp.keeping import kept
 from interp.lengths import default_length
 from interp.options import On, Which
 from tasks import InvalidValueError, Task
@@ -43,36 +40,22 @@ def measured(run: Run, analysis: Analysis, on: On, which: Which) -> pd.DataFrame
 
     All tasks draw from one generator state: tasks that read the same prompts get the same examples.
     """
-    name, folder = type(analysis).__name__, run.path / "results"
     tasks = [run.task(name) for name in on.task or [member.task.name for member in run.mixture]]
     length = default_length(run) if on.length is None else on.length
     for task in tasks:
         _check(analysis, task, length)
-    tables = []
-    with counting() as bar:
-        for task in tasks:
-            key = {
-                "analysis": repr(analysis),
-                "task": task.key,
-                "weights": run.digest(which.step, weights=which.weights),
-                "length": length,
-                "n": which.n,
-                "seed": which.seed,
-                "version": version("interp-toolkit"),
-            }
-            journal = Journal(result_path(folder, f"{name}-{task.name}", key).with_suffix(".journal"))
-            running = Running(on_done=bar(task.name), journal=journal)
+    return pd.concat([_of_task(run, analysis, task, which, length=length) for task in tasks], ignore_index=True)
 
-            def compute(task: Task = task, running: Running = running) -> pd.DataFrame:
-                return analysis(
-                    run.model(which.step, weights=which.weights), task, length=length, n=which.n,
-                    generator=named_generator(which.seed, "ablation"), task_head=run.task_head(task.name),
-                    running=running,
-                )  # fmt: skip
 
-            tables.append(stored_table(folder, f"{name}-{task.name}", key, compute))
-            journal.remove()
-    return pd.concat(tables, ignore_index=True)
+def _of_task(run: Run, analysis: Analysis, task: Task, which: Which, *, length: int) -> pd.DataFrame:
+    def compute(model: HookedTransformer, running: Running) -> pd.DataFrame:
+        return analysis(
+            model, task, length=length, n=which.n, generator=named_generator(which.seed, "ablation"),
+            task_head=run.task_head(task.name), running=running,
+        )  # fmt: skip
+
+    about, name = {"analysis": repr(analysis), "length": length}, f"{type(analysis).__name__}-{task.name}"
+    return kept(run, name, [task], which, about=about, compute=compute)
 
 
 def _check(analysis: Analysis, task: Task, length: int) -> None:

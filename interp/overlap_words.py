@@ -18,9 +18,16 @@ _NAMES = {
     "mean_absolute_difference": "Mean absolute difference",
     "cosine": "Cosine similarity",
     "spearman": "Spearman rank correlation",
+    "weighted_jaccard": "Weighted Jaccard index",
+    "rank_biased_overlap": "Rank-biased overlap",
     "jaccard": "Jaccard index",
+    "overlap_coefficient": "Overlap coefficient",
 }
-_NULLS = {"free": "Heads shuffled freely", "within_layer": "Heads shuffled within layers"}
+_NULLS = {
+    "free": "Heads shuffled freely",
+    "within_layer": "Heads shuffled within layers",
+    "hypergeometric": "Sets drawn at random (exact)",
+}
 _UNITS = {
     "accuracy": "as a fraction of examples",
     "token_accuracy": "as a fraction of tokens",
@@ -82,7 +89,7 @@ def overlap_words(table: DataFrame) -> list[PairWords]:
 
 
 def estimate_sentence(row: Row) -> str:
-    """What a measure found, with its 95 % bootstrap interval."""
+    """What a measure found, with the 95 % interval of what it is without the noise of a sample of examples."""
     subject = _subject(row)
     estimate, low, high = (_number(row, name) for name in ("estimate", "low", "high"))
     if math.isnan(estimate):
@@ -98,11 +105,11 @@ def null_sentence(row: Row) -> str:
     mean, low, high, p = (_number(row, column) for column in ("null_mean", "null_low", "null_high", "p"))
     if math.isnan(mean) or math.isnan(_number(row, "estimate")):
         return f"{name}: the comparison is not defined."
-    spread = (
-        "" if math.isnan(low) or math.isnan(high) else f" (95 % of shuffles {_show(row, low)} to {_show(row, high)})"
-    )
-    verb = "give" if name.startswith("Heads") else "gives"
-    return f"{name} {verb} {_show(row, mean)} on average{spread}; {_p_words(p, _number(row, 'permutations'))}"
+    of = "sets" if row["null"] == "hypergeometric" else "shuffles"
+    bounded = not (math.isnan(low) or math.isnan(high))
+    spread = f" (95 % of {of} {_show(row, low)} to {_show(row, high)})" if bounded else ""
+    verb = "give" if str(row["null"]) in _NULLS else "gives"
+    return f"{name} {verb} {_show(row, mean)} on average{spread}; {_p_words(p, _number(row, 'permutations'), of=of)}"
 
 
 def overlap_headline(table: DataFrame, *, metric: str = "accuracy") -> list[str]:
@@ -149,15 +156,15 @@ def _null(row: Row) -> NullWords:
     return NullWords(label, null_sentence(row), strip, _number(row, "p") < LEVEL)
 
 
-def _p_words(p: float, permutations: float) -> str:
+def _p_words(p: float, permutations: float, *, of: str) -> str:
     if math.isnan(p):
         return "p is not defined."
     text = _p_text(p)
     if permutations > 0 and math.isclose(p, 1 / (permutations + 1), rel_tol=1e-6):
         text += f", the smallest that {permutations:.0f} shuffles can give"
     if p < LEVEL:
-        return f"{text}: the two maps are more alike than such shuffles."
-    return f"{text}: not significant, such shuffles are often as much alike."
+        return f"{text}: the two maps are more alike than such {of}."
+    return f"{text}: not significant, such {of} are often as much alike."
 
 
 def _p_text(p: float) -> str:
@@ -177,9 +184,9 @@ def _remark(row: Row, estimate: float) -> str:
         unit = _UNITS.get(str(row["metric"]))
         return (f", {unit}, averaged over heads" if unit else "") + "; smaller is more alike"
     top = _top(row)
-    if row["measure"] != "jaccard" or not top:
+    if not top:
         return ""
-    shared = 2 * top * estimate / (1 + estimate)
+    shared = 2 * top * estimate / (1 + estimate) if row["measure"] == "jaccard" else top * estimate
     return f": {round(shared)} of {top} are the same" if abs(shared - round(shared)) < 1e-6 else ""
 
 

@@ -26,7 +26,7 @@ AttentionMeasure = Literal["attention_difference", "jensen_shannon", "offset_cos
 
 COLUMNS = [
     "first", "second", "length", "positions", "measure", "layer", "head", "estimate", "stderr", "low", "high",
-    "aligned", "n", "bootstraps", "seed",
+    "aligned", "n", "bootstraps", "seeds", "seed",
 ]  # fmt: skip
 
 
@@ -96,7 +96,7 @@ class AttentionDifference:
         Columns: first, second (tasks), length, positions, measure, layer, head, estimate, stderr, low, high (95 %; for
         means over examples t intervals, for offset_cosine bootstrap over examples, those of aligned tasks drawn
         together), aligned (whether both tasks read the same prompts), n (examples of each task), bootstraps (0 for a t
-        interval), seed (of the generator).
+        interval), seeds (models: 1), seed (of the generator).
 
         Args:
             model: The model, left as it was.
@@ -126,7 +126,7 @@ class AttentionDifference:
             tables.append(_rows(measure, estimated, model.config))
         table = pd.concat(tables, ignore_index=True).assign(
             first=first.name, second=second.name, length=length, positions=self.positions, aligned=examples.aligned,
-            n=n, seed=seed,
+            n=n, seeds=1, seed=seed,
         )  # fmt: skip
         table["bootstraps"] = np.where(table["measure"] == "offset_cosine", self.bootstraps, 0)
         return table[COLUMNS]

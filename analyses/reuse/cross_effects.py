@@ -13,16 +13,22 @@ from jaxtyping import Float
 from analyses.components import Component, parse_component
 from analyses.effects import HeadEffects, set_text
 from analyses.metrics import get_metric
+from analyses.statistics.controls import beside
+from analyses.statistics.correction import benjamini_hochberg
 from analyses.statistics.errors import percentile_interval
-from analyses.statistics.resampling import bootstrap_counts, bootstrap_means, one_sided_p
+from analyses.statistics.resampling import bootstrap_counts, bootstrap_means
 from tasks import InvalidValueError
 from training import named_generator
 
 COLUMNS = [
     "ablated", "scored", "length", "kind", "positions", "metric", "k", "heads", "shared", "effect", "low", "high",
-    "own", "share", "specificity", "specificity_low", "specificity_high", "controls", "control_mean", "control_low",
-    "control_high", "p", "specificity_p", "bootstraps", "n", "seed",
+    "own", "share", "specificity", "specificity_low", "specificity_high", "null", "controls", "control_mean",
+    "control_low", "control_high", "p", "q", "family", "specificity_p", "specificity_q", "specificity_family",
+    "correction", "bootstraps", "n", "seeds", "seed",
 ]  # fmt: skip
+
+NULL = "matched sets"
+"""What top heads are compared with: random sets with as many heads in each layer."""
 
 _ABOUT = ["length", "kind", "positions", "metric"]
 
@@ -81,9 +87,10 @@ class CrossTaskEffects:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What both tables say in every row: length, kind, positions, metric, bootstraps, n, seed."""
+        """What both tables say in every row: length, kind, positions, metric, bootstraps, n, seeds, seed."""
         about = {name: self.scored[0].about[name] for name in _ABOUT}
-        return about | {"bootstraps": self.bootstraps, "n": len(self.scored[0].clean), "seed": self.seed}
+        n = len(self.scored[0].clean)
+        return about | {"bootstraps": self.bootstraps, "n": n, "seeds": 1, "seed": self.seed}
 
     @cached_property
     def means(self) -> Float[np.ndarray, "set task"]:
@@ -121,11 +128,12 @@ class CrossTaskEffects:
         Columns: ablated, scored, length, kind, positions, metric, k, heads (that were ablated), shared (how many of
         them are top heads of the scored task), effect (M[i, j] of ablated i and scored j), low, high (95 % percentile
         bootstrap interval over examples); own (M[j, j]), share (M[i, j] / M[j, j]; by definition 0 if M[j, j] is 0, to
-        6 decimals); specificity (M[i, i] - M[i, j]) with its interval specificity_low and specificity_high; controls
-        (sets R like i's), control_mean, control_low, control_high (mean and central 95 % of M[R, j]; missing if there
-        are none), p (share of R with at least i's M[., j]) and specificity_p (with at least its specificity), both
-        (b + 1) / (m + 1) and so 1 without controls, and 1 for a task's specificity against itself; bootstraps, n
-        (examples of each task), seed.
+        6 decimals); specificity (M[i, i] - M[i, j]) with its interval specificity_low and specificity_high; null,
+        controls (sets R like i's), control_mean, control_low, control_high (mean and central 95 % of M[R, j]; missing
+        if there are none); p (share of R with at least i's M[., j]) and specificity_p (with at least its specificity),
+        both (b + 1) / (m + 1) and so 1 without controls; q over all rows and specificity_q over those with j != i
+        (for j = i both are 1), the numbers of these rows, family and specificity_family, and correction; bootstraps, n
+        (examples of each task), seeds (models: 1), seed.
         """
         (low, high), (least, most) = (percentile_interval(one) for one in (self.drawn, self.drawn_specificities))
         rows = [
@@ -133,7 +141,13 @@ class CrossTaskEffects:
             | {"low": low[i, j], "high": high[i, j], "specificity_low": least[i, j], "specificity_high": most[i, j]}
             for i, j in np.ndindex(low.shape)
         ]
-        return pd.DataFrame(rows, columns=COLUMNS)
+        return self._corrected(pd.DataFrame(rows))[COLUMNS]
+
+    def _corrected(self, table: pd.DataFrame) -> pd.DataFrame:
+        others = table[table["ablated"] != table["scored"]]
+        # A task's specificity against itself is 0 whatever is ablated: it is no test, and counts in no family.
+        tested = benjamini_hochberg(others, p="specificity_p")["q"].reindex(table.index, fill_value=1.0)
+        return benjamini_hochberg(table).assign(specificity_q=tested, specificity_family=len(others))
 
     def _row(self, i: int, j: int) -> dict[str, Any]:
         effects, specificities = self.means_of(i)[:, j], self.specificities(i, j)
@@ -144,6 +158,7 @@ class CrossTaskEffects:
             "k": len(self.top[i]),
             "heads": set_text(self.top[i]),
             "shared": self.shared(i, j),
+            "null": NULL,
             "effect": effects[0],
             "own": own,
             "share": effects[0] / own if round(own, 6) else 0.0,
@@ -161,8 +176,7 @@ class CrossTaskEffects:
         """One row per scored task, set and example: to make the tables again, or others, without the model.
 
         Columns: scored, ablated (the task whose set it is), control (0 for its top heads, else the control's number),
-        length, kind, positions, metric, heads, example, clean, without (the metric with the set ablated), effect,
-        bootstraps, seed.
+        length, kind, positions, metric, heads, example, clean, without (the metric with the set ablated), effect, seed.
         """
         numbers = [number for count in self.controls for number in range(count + 1)]
         names = [name for name, count in zip(self.tasks, self.controls, strict=True) for _ in range(count + 1)]
@@ -173,11 +187,11 @@ class CrossTaskEffects:
             for one in self.scored
         ]
         columns = [*_KEYS[:3], *_ABOUT, "heads", "example", "clean", "without", "effect"]
-        return pd.concat(parts, ignore_index=True)[columns].assign(bootstraps=self.bootstraps, seed=self.seed)
+        return pd.concat(parts, ignore_index=True)[columns].assign(seed=self.seed)
 
     @classmethod
-    def from_examples(cls, table: pd.DataFrame) -> "CrossTaskEffects":
-        """The effects that `examples` wrote down.
+    def from_examples(cls, table: pd.DataFrame, *, bootstraps: int = 2_000) -> "CrossTaskEffects":
+        """The effects that `examples` wrote down, with as many bootstrap samples as are asked for now.
 
         Raises:
             InvalidValueError: The table holds several lengths, kinds, scopes, metrics or seeds, or not every example of
@@ -185,7 +199,7 @@ class CrossTaskEffects:
             UnknownNameError: The metric is the user's own, so its name does not say which way is better.
         """
         names = list(dict.fromkeys(table["scored"]))
-        about = table[[*_ABOUT, "bootstraps", "seed"]].drop_duplicates()
+        about = table[[*_ABOUT, "seed"]].drop_duplicates()
         sets, n = table[["ablated", "control"]].drop_duplicates(), table["example"].nunique()
         whole = len(table) == len(names) * len(sets) * n and not table.duplicated(_KEYS).any()
         if len(about) != 1 or not whole or set(names) != set(sets["ablated"]):
@@ -197,7 +211,7 @@ class CrossTaskEffects:
         places = {name: place for place, name in enumerate(names)}
         keys = table[_KEYS].assign(**{name: table[name].map(places) for name in ("scored", "ablated")})
         ordered = table.loc[keys.sort_values(_KEYS).index]
-        length, kind, positions, metric, bootstraps, seed = about.iloc[0]
+        length, kind, positions, metric, seed = about.iloc[0]
         heads = ordered["heads"].iloc[: len(sets) * n : n]
         chosen = tuple(tuple(parse_component(one) for one in text.split()) for text in heads)
         values = torch.tensor(ordered[["clean", "without"]].to_numpy(float)).view(len(names), len(sets), n, 2)
@@ -206,7 +220,7 @@ class CrossTaskEffects:
             for name, one in zip(names, values, strict=True)
         )
         counts = sets["ablated"].value_counts()
-        return cls(scored, tuple(int(counts[name]) - 1 for name in names), int(bootstraps), int(seed))
+        return cls(scored, tuple(int(counts[name]) - 1 for name in names), bootstraps, int(seed))
 
 
 def check_tasks(names: list[str]) -> None:
@@ -218,21 +232,6 @@ def check_tasks(names: list[str]) -> None:
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice is not None:
         raise InvalidValueError(f"task {twice!r} is named twice; name each task once")
-
-
-def beside(observed: float, null: Float[np.ndarray, " set"]) -> dict[str, Any]:
-    """How a value stands beside those of control sets: controls, control_mean, control_low, control_high, p.
-
-    p is one-sided, towards greater, and counts ties: values that differ by less than 6 decimals differ by rounding.
-    """
-    low, high = np.quantile(null, (0.025, 0.975)) if len(null) else (np.nan, np.nan)
-    return {
-        "controls": len(null),
-        "control_mean": null.mean() if len(null) else np.nan,
-        "control_low": low,
-        "control_high": high,
-        "p": one_sided_p(round(float(observed), 6), np.round(null, 6), alike=1),
-    }
 
 
 def _check_alike(first: HeadEffects, other: HeadEffects) -> None:

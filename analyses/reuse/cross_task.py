@@ -14,9 +14,9 @@ from analyses.heads import Head, all_heads
 from analyses.joint_ablation import matched_sets
 from analyses.metrics import Metric, UserMetric, get_metric
 from analyses.reuse.cross_effects import CrossTaskEffects, check_tasks
-from analyses.reuse.steps import Steps
 from analyses.scopes import Positions, check_scope, places_of
 from analyses.statistics.resampling import seed_of
+from analyses.sweeps import Sweeps
 from tasks import InvalidValueError, Task
 from training import HookedTransformer, ModelConfig, named_generator
 
@@ -118,10 +118,11 @@ class CrossTaskAblation:
         for one in examples:
             one.check_model(model, before="an ablation")
             places_of(self.positions, one.clean)
-        sweep = _Sweep(model, ablation, [(task.name, length) for task in tasks], number, Steps(running, 2 * len(tasks)))
+        sweeps, about = Sweeps(running, 2 * len(tasks)), [(task.name, length) for task in tasks]
+        sweep = _Sweep(model, ablation, about, number, sweeps)
         singles = [(head,) for head in all_heads(model.config)]
         top = [
-            top_heads(sweep(singles, _part(one, slice(0, n // 2)), task=place, step=place), k=self.k)
+            top_heads(sweep(singles, _part(one, slice(0, n // 2)), task=place, number=place), k=self.k)
             for place, one in enumerate(examples)
         ]
         controls = [
@@ -130,10 +131,10 @@ class CrossTaskAblation:
         ]
         sets = [one for heads, others in zip(top, controls, strict=True) for one in (heads, *others)]
         scored = [
-            sweep(sets, _part(one, slice(n // 2, n)), task=place, step=len(tasks) + place)
+            sweep(sets, _part(one, slice(n // 2, n)), task=place, number=len(tasks) + place)
             for place, one in enumerate(examples)
         ]
-        sweep.steps.finish()
+        sweeps.finish()
         seed = seed_of(generator)
         return CrossTaskEffects(tuple(scored), tuple(len(others) for others in controls), self.bootstraps, seed)
 
@@ -169,13 +170,13 @@ class _Sweep:
     model: HookedTransformer
     ablation: HeadAblation
     about: list[tuple[str, int]]
-    number: int
-    steps: Steps
+    seed: int
+    sweeps: Sweeps
 
-    def __call__(self, sets: Sequence[tuple[Head, ...]], examples: Examples, *, task: int, step: int) -> HeadEffects:
+    def __call__(self, sets: Sequence[tuple[Head, ...]], examples: Examples, *, task: int, number: int) -> HeadEffects:
         """The effects of the sets; one that is named several times is run once."""
         once = list(dict.fromkeys(sets))
-        generator, running = named_generator(self.number, "partners"), self.steps.step(step)
+        generator, running = named_generator(self.seed, "partners"), self.sweeps.running(number)
         found = self.ablation.of_sets(
             self.model, examples, once, about=self.about[task], generator=generator, running=running
         )[0]

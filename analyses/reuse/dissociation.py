@@ -9,15 +9,21 @@ import torch
 from jaxtyping import Float
 
 from analyses.effects import set_text
-from analyses.reuse.cross_effects import CrossTaskEffects, beside
+from analyses.reuse.cross_effects import CrossTaskEffects
+from analyses.statistics.controls import beside
+from analyses.statistics.correction import benjamini_hochberg
 from analyses.statistics.errors import percentile_interval
 from training import named_generator
 
 COLUMNS = [
     "first", "second", "length", "kind", "positions", "metric", "k", "first_heads", "second_heads", "shared",
-    "first_specificity", "second_specificity", "dissociation", "low", "high", "controls", "control_mean",
-    "control_low", "control_high", "p", "p_both", "bootstraps", "n", "seed",
+    "first_specificity", "second_specificity", "dissociation", "low", "high", "null", "controls", "control_mean",
+    "control_low", "control_high", "p", "q", "p_both", "q_both", "family", "correction", "bootstraps", "n", "seeds",
+    "seed",
 ]  # fmt: skip
+
+NULL = "pairs of matched sets"
+"""What a dissociation is compared with: random sets, one like each task's top heads."""
 
 
 def double_dissociation(found: CrossTaskEffects) -> pd.DataFrame:
@@ -38,13 +44,15 @@ def double_dissociation(found: CrossTaskEffects) -> pd.DataFrame:
     against all controls of its own task, and holds whichever of them is special.
 
     Columns: first, second, length, kind, positions, metric, k, first_heads, second_heads, shared (heads),
-    first_specificity, second_specificity, dissociation, low, high; controls (m), control_mean, control_low,
+    first_specificity, second_specificity, dissociation, low, high; null, controls (m), control_mean, control_low,
     control_high (mean and central 95 % of the pairs' dissociations; missing if there are none), p ((b + 1) / (m + 1),
-    b of them with at least this dissociation; so 1 without controls), p_both, bootstraps, n, seed.
+    b of them with at least this dissociation; so 1 without controls), q, p_both, q_both (each over all pairs of tasks),
+    family (how many those are), correction, bootstraps, n (examples of each task), seeds (models: 1), seed.
     """
     pairs = itertools.combinations(range(len(found.tasks)), 2)
     ends = percentile_interval(found.drawn_specificities)
-    return pd.DataFrame([_row(found, i, j, ends) for i, j in pairs], columns=COLUMNS)
+    table = pd.DataFrame([_row(found, i, j, ends) for i, j in pairs])
+    return benjamini_hochberg(benjamini_hochberg(table), p="p_both", q="q_both")[COLUMNS]
 
 
 def _row(found: CrossTaskEffects, i: int, j: int, ends: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
@@ -60,6 +68,7 @@ def _row(found: CrossTaskEffects, i: int, j: int, ends: tuple[np.ndarray, np.nda
         "first_specificity": first,
         "second_specificity": second,
         "dissociation": min(first, second),
+        "null": NULL,
         **{name: min(end[i, j], end[j, i]) for name, end in zip(("low", "high"), ends, strict=True)},
         **beside(min(first, second), null),
         "p_both": max(beside(first, np.array(first_null))["p"], beside(second, np.array(second_null))["p"]),

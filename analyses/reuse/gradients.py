@@ -9,13 +9,15 @@ from torch import Generator
 
 from analyses.examples import AT_ONCE, Examples, Running
 from analyses.reuse.gradient_products import gradient_products
+from analyses.statistics.errors import jackknife_errors
 from analyses.statistics.resampling import seed_of
-from analyses.statistics.student import jackknife_errors, t_interval
+from analyses.statistics.student import t_interval
 from tasks import InvalidValueError, Task
 from training import HookedTransformer
 
 COLUMNS = [
-    "first", "second", "length", "measure", "layer", "estimate", "stderr", "low", "high", "n", "groups", "seed",
+    "first", "second", "length", "measure", "layer", "estimate", "stderr", "low", "high", "n", "groups", "seeds",
+    "seed",
 ]  # fmt: skip
 
 MEASURES = ("cosine", "corrected_cosine", "first_halves", "second_halves")
@@ -69,7 +71,8 @@ class GradientSimilarity:
         """One row per measure for all parameters (layer missing), then one per measure and layer.
 
         Columns: first, second (tasks), length, measure, layer, estimate, stderr (jackknife, one group of both tasks
-        left out at a time), low, high (95 % t interval), n (examples of each task), groups, seed (of the generator).
+        left out at a time), low, high (95 % t interval), n (examples of each task), groups, seeds (models: 1),
+        seed (of the generator).
         The gradients of all groups are held at once: 2 * groups numbers for every parameter.
 
         Args:
@@ -102,7 +105,7 @@ class GradientSimilarity:
         products = gradient_products(model, both, groups=self.groups, running=running)
         tables = [_rows(of_scope, layer) for layer, of_scope in products.items()]
         return pd.concat(tables, ignore_index=True).assign(
-            first=first.name, second=second.name, length=length, n=n, groups=self.groups, seed=seed
+            first=first.name, second=second.name, length=length, n=n, groups=self.groups, seeds=1, seed=seed
         )[COLUMNS]
 
 

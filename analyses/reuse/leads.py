@@ -8,12 +8,13 @@ from jaxtyping import Float
 from scipy.stats import binomtest
 
 from analyses.reuse.trajectories import Trajectory, reuse_trajectories
+from analyses.statistics.correction import benjamini_hochberg
 from analyses.statistics.seeds import t_interval
 from analyses.statistics.shifts import closed, spearman_over_steps
 
 COLUMNS = [
     "main", "auxiliary", "quantity", "metric", "level", "reuse_step", "accuracy_step", "lead", "low", "high", "p",
-    "null", "lag", "checkpoints", "n", "seeds", "seed",
+    "q", "family", "correction", "null", "lag", "checkpoints", "n", "seeds", "seed",
 ]  # fmt: skip
 
 
@@ -21,10 +22,13 @@ def leads(trajectories: pd.DataFrame) -> pd.DataFrame:
     """Whether reuse rises before the main task's accuracy at the transfer length does, per seed and pooled.
 
     A series rises at the first checkpoint, after its lowest before its highest, that is halfway between these two;
-    measures that fall with sharing are turned round. lead = steps from the rise of reuse to that of accuracy: positive
-    where reuse rises first. A seed in which one of the two never rises has none. lag, in checkpoints, is how much later
-    the detrended accuracy goes best with the detrended reuse (Spearman over the checkpoints that both have, at most a
-    quarter of them either way; of several that are as good the one nearest to 0): positive where reuse comes first.
+    measures that fall with sharing are turned round. Noise would rise early, at random, so a series rises at all only
+    if its mean over the last quarter of the checkpoints is above that over the first quarter by three standard
+    deviations of a checkpoint's noise (that of its changes from one to the next, over sqrt(2)). lead = steps from the
+    rise of reuse to that of accuracy: positive where reuse rises first. A seed in which one of the two does not rise
+    has none. lag, in checkpoints, is how much later the detrended accuracy goes best with the detrended reuse (Spearman
+    over the checkpoints that both have, at most a quarter of them either way; of several that are as good the one
+    nearest to 0): positive where reuse comes first.
 
     Args:
         trajectories: What `ReuseOverTraining` gives for one run, or for several that differ in their seed.
@@ -32,8 +36,9 @@ def leads(trajectories: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row per pair of tasks, measure and seed, and a pooled one if there are two seeds or more (means over the seeds
         that have a lead): level, reuse_step, accuracy_step (where they rise), lead, low, high (pooled: 95 % t interval
-        over seeds), p (pooled: exact two-sided sign test of the leads, those of 0 left out; 1 if none is left), null,
-        lag, checkpoints, n, seeds (that have a lead), seed (missing where pooled).
+        over seeds), p (pooled: exact two-sided sign test of the leads, those of 0 left out; 1 if none is left; missing
+        for one seed), q (over the pooled rows), family, correction, null, lag, checkpoints, n, seeds (that have a
+        lead), seed (missing where pooled).
 
     Raises:
         InvalidValueError: As `association`, but for the number of checkpoints.
@@ -56,7 +61,9 @@ def leads(trajectories: pd.DataFrame) -> pd.DataFrame:
             )  # fmt: skip
         if len(reuse.seeds) > 1:
             rows.append({**about, **_pooled(first, second, lags)})
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"seed": "Int64"})
+    table = benjamini_hochberg(pd.DataFrame(rows, columns=COLUMNS), within=["level"])
+    table.loc[table["level"] == "seed", ["p", "q", "family", "correction"]] = [float("nan"), float("nan"), 0, ""]
+    return table[COLUMNS].astype({"seed": "Int64"})
 
 
 def _pooled(first: np.ndarray, second: np.ndarray, lags: list[int]) -> dict[str, Any]:
@@ -80,7 +87,9 @@ def _rises(series: Trajectory) -> Float[np.ndarray, " seed"]:
 def _rise(values: Float[np.ndarray, " step"], steps: np.ndarray) -> float:
     highest = int(values.argmax())
     lowest = int(values[: highest + 1].argmin())
-    if values[highest] <= values[lowest]:
+    quarter = max(1, len(values) // 4)
+    noise = np.diff(values).std() / 2**0.5
+    if not values[-quarter:].mean() - values[:quarter].mean() > 3 * noise:
         return float("nan")
     half = (values[highest] + values[lowest]) / 2
     return float(steps[lowest + int((values[lowest:] >= half).argmax())])

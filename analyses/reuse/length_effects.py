@@ -6,10 +6,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from analyses.effects import HeadEffects
 from analyses.heads import Head
+from analyses.statistics.correction import benjamini_hochberg
 from analyses.statistics.strata import StratifiedMean
 from tasks import InvalidValueError, Task
 
@@ -21,8 +21,11 @@ ZONES: tuple[Zone, ...] = get_args(Zone)
 
 COLUMNS = [
     "task", "zone", "lengths", "layer", "head", "kind", "positions", "metric", "clean", "ablated", "effect", "stderr",
-    "low", "high", "p", "q", "n", "seed",
+    "low", "high", "null", "p", "q", "family", "correction", "n", "seeds", "seed",
 ]  # fmt: skip
+
+NULL = "Student's t"
+"""What effects are compared with: t of a mean of 0."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,11 @@ class LengthEffects:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What tables say of every head: task, layer, head, kind, positions, metric, seed."""
+        """What tables say of every head: task, layer, head, kind, positions, metric, seeds, seed."""
         about = self.effects[0].about
         chosen = {name: about[name] for name in ("task", "kind", "positions", "metric")}
         where = {"layer": [head.layer for head in self.heads], "head": [head.head for head in self.heads]}
-        return {**chosen, **where, "seed": self.seed}
+        return {**chosen, **where, "seeds": 1, "seed": self.seed}
 
     def count(self, zone: Zone) -> int:
         """How many examples a zone has, of all its lengths."""
@@ -105,10 +108,11 @@ class LengthEffects:
 
         Columns: task, zone, lengths (as `4 7 10`), layer, head, kind, positions, metric, clean, ablated, effect (means
         over the zone's lengths of the means over examples), stderr, low, high (95 % t interval over examples, the
-        lengths given; `StratifiedMean`), p (one-sided, effect above 0), q (Benjamini-Hochberg over the heads of the
-        zone), n (examples of all the zone's lengths), seed.
+        lengths given; `StratifiedMean`), null, p (one-sided, effect above 0), q, family (heads of the zone),
+        correction, n (examples of all the zone's lengths), seeds (models: 1), seed.
         """
-        return pd.concat([self._table(zone) for zone in self.lengths], ignore_index=True)
+        table = pd.concat([self._table(zone) for zone in self.lengths], ignore_index=True)
+        return benjamini_hochberg(table, within=["zone"])[COLUMNS]
 
     def examples(self) -> pd.DataFrame:
         """One row per length, head and example: zone, seed and the columns of `HeadEffects.examples`."""
@@ -140,7 +144,6 @@ class LengthEffects:
     def _table(self, zone: Zone) -> pd.DataFrame:
         parts, mean = self._of(zone), self.means[zone]
         low, high = mean.interval()
-        p = mean.p_above()
         return pd.DataFrame(
             {
                 **self.about,
@@ -152,11 +155,10 @@ class LengthEffects:
                 "stderr": mean.stderr,
                 "low": low,
                 "high": high,
-                "p": p,
-                "q": false_discovery_control(p),
+                "null": NULL,
+                "p": mean.p_above(),
                 "n": self.count(zone),
-            },
-            columns=COLUMNS,
+            }
         )
 
 

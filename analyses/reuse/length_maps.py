@@ -10,9 +10,9 @@ from analyses.examples import AT_ONCE, Running
 from analyses.heads import all_heads
 from analyses.metrics import Metric, UserMetric, get_metric
 from analyses.reuse.length_effects import LengthEffects, Zone, zone_lengths
-from analyses.reuse.steps import Steps
 from analyses.scopes import Positions, check_scope, places_of
 from analyses.statistics.resampling import seed_of
+from analyses.sweeps import Sweeps
 from tasks import InvalidValueError, Task
 from training import HookedTransformer
 
@@ -108,14 +108,14 @@ class LengthMaps:
         for examples in drawn:
             examples.check_model(model, before="an ablation")
             places_of(self.positions, examples.clean)
-        sets, steps = [(head,) for head in all_heads(model.config)], Steps(running, len(drawn))
+        sets, sweeps = [(head,) for head in all_heads(model.config)], Sweeps(running, len(drawn))
         found = [
             ablation.of_sets(
                 model, examples, sets, about=(task.name, where[place][1]), generator=generator,
-                running=steps.step(place),
+                running=sweeps.running(place),
             )[0]
             for place, examples in enumerate(drawn)
         ]  # fmt: skip
-        steps.finish()
+        sweeps.finish()
         seed = seed_of(generator)
         return LengthEffects(tuple(found), tuple(zone for zone, _ in where), seed)

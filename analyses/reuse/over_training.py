@@ -64,15 +64,17 @@ class ReuseOverTraining:
             on_step: Called with how many checkpoints are measured, and how many there are.
 
         Raises:
-            InvalidValueError: The run was trained on one task only, fewer heads than k, or training did not measure the
-                lengths needed.
+            InvalidValueError: The run was trained on one task only, k below 1 or above the number of heads, n below 2,
+                or training did not measure the lengths needed.
+            UnknownNameError: The run keeps no weights of that name.
         """
         if len(run.mixture) < 2:
             raise InvalidValueError(
                 f"run {run.name!r} has no auxiliary task, so nothing can be shared; choose runs trained with one"
             )
+        run.digest(weights=self.weights)  # refuses weights that the run does not keep
         heads = run.config.model.n_layers * run.config.model.n_heads
-        if self.k > heads:
+        if not 1 <= self.k <= heads:
             raise InvalidValueError(f"k = {self.k} top heads of {heads}; allowed are 1 to {heads}")
         outcomes = self._outcomes(run)
         found = []

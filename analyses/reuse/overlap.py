@@ -100,9 +100,9 @@ class HeadOverlap:
         self._check(maps)
         seed = seed_of(generator)
         rows = [
-            {**self._about(first, second, seed), **row}
-            for first, second in combinations(maps, 2)
-            for row in self._rows([(first, second)], generator)
+            {**self._about([pair], seed), **row}
+            for pair in combinations(maps, 2)
+            for row in self._rows([pair], generator)
         ]
         return self._table(rows)
 
@@ -126,9 +126,10 @@ class HeadOverlap:
             self._check(maps)
         seed, tasks = seed_of(generator), range(len(runs[0]))
         rows = [
-            {**self._about(runs[0][one], runs[0][other], seed), "seeds": len(runs), **row}
+            {**self._about(pairs, seed), **row}
             for one, other in combinations(tasks, 2)
-            for row in self._rows([(maps[one], maps[other]) for maps in runs], generator)
+            for pairs in [[(maps[one], maps[other]) for maps in runs]]
+            for row in self._rows(pairs, generator)
         ]
         return self._table(rows)
 
@@ -147,8 +148,10 @@ class HeadOverlap:
                 rows.append({**estimate, "null": null, **_spread(values), "p": p})
             if measure.k:
                 shared = sum(fewest_shared(*one, k=self.k) for one in means)
-                p, counts = hypergeometric(shared, heads=len(means[0][0]), k=self.k, times=len(means))
-                values = np.asarray(_from_shared(measure, counts / len(means), self.k))
+                p, counts = hypergeometric(
+                    shared, heads=len(means[0][0]), k=self.k, times=len(means), generator=generator
+                )
+                values = _from_shared(measure, counts, self.k).mean(axis=1)
                 rows.append({**estimate, "null": "hypergeometric", **_spread(values), "p": p, "permutations": 0})
         return rows
 
@@ -179,7 +182,8 @@ class HeadOverlap:
             other = bootstrap_counts(second.effects.shape[1], draws=self.bootstraps, generator=generator)
         return bootstrap_means(first.effects.numpy(), counts), bootstrap_means(second.effects.numpy(), other)
 
-    def _about(self, first: HeadEffects, second: HeadEffects, seed: int) -> dict[str, Any]:
+    def _about(self, pairs: Sequence[tuple[HeadEffects, HeadEffects]], seed: int) -> dict[str, Any]:
+        first, second = pairs[0]
         return {
             "first": first.task,
             "second": second.task,
@@ -189,8 +193,8 @@ class HeadOverlap:
             "metric": first.metric.name,
             "permutations": self.permutations,
             "bootstraps": self.bootstraps,
-            "n": min(first.effects.shape[1], second.effects.shape[1]),
-            "seeds": 1,
+            "n": min(effects.effects.shape[1] for pair in pairs for effects in pair),
+            "seeds": len(pairs),
             "seed": seed,
         }
 

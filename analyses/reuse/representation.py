@@ -13,8 +13,9 @@ from analyses.attribution.checks import check_choice
 from analyses.examples import AT_ONCE, Running
 from analyses.reuse.likeness import covariance_product, leaving_out, shared_covariance
 from analyses.reuse.two_tasks import TwoTasks
+from analyses.statistics.errors import jackknife_errors
 from analyses.statistics.resampling import seed_of
-from analyses.statistics.student import jackknife_errors, t_interval
+from analyses.statistics.student import t_interval
 from tasks import Batch, InvalidValueError, Task
 from training import HookedTransformer
 
@@ -22,7 +23,7 @@ RepresentationMeasure = Literal["cka", "covariance_cosine"]
 
 COLUMNS = [
     "first", "second", "length", "measure", "layer", "estimate", "stderr", "low", "high", "aligned", "tokens", "n",
-    "groups", "seed",
+    "groups", "seeds", "seed",
 ]  # fmt: skip
 
 NEGLIGIBLE = 1e-10
@@ -83,7 +84,7 @@ class RepresentationSimilarity:
 
         Columns: first, second (tasks), length, measure, layer, estimate, stderr (jackknife), low, high (95 % t
         interval), aligned (whether both tasks read the same prompts), tokens (of each answer that were compared), n
-        (examples of each task), groups (of the jackknife), seed (of the generator).
+        (examples of each task), groups (of the jackknife), seeds (models: 1), seed (of the generator).
 
         Args:
             model: The model, left as it was.
@@ -117,7 +118,7 @@ class RepresentationSimilarity:
         tables = [_rows(measure, of_layers) for measure, of_layers in zip(measures, values, strict=True)]
         return pd.concat(tables, ignore_index=True).assign(
             first=first.name, second=second.name, length=length, aligned=examples.aligned, tokens=places.shape[-1],
-            n=n, groups=self.groups, seed=seed,
+            n=n, groups=self.groups, seeds=1, seed=seed,
         )[COLUMNS]  # fmt: skip
 
     def _likeness(

@@ -76,6 +76,5 @@ def _trajectory(part: pd.DataFrame) -> Trajectory:
     first = part.iloc[0]
     about = {name: str(first[name]) for name in ("main", "auxiliary", "quantity", "metric")}
     seeds = [int(seed) for seed in wide.index]
-    return Trajectory(
-        about, int(first["alike"]), wide.columns.to_numpy(), seeds, wide.to_numpy(dtype=float), first["n"]
-    )
+    values = wide.to_numpy(dtype=float)
+    return Trajectory(about, int(first["alike"]), wide.columns.to_numpy(), seeds, values, int(first["n"]))

@@ -1,16 +1,19 @@
 """Heads that a task needs only at the lengths it transfers to."""
 
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from analyses.reuse.length_effects import LengthEffects, Zone
+from analyses.statistics.correction import benjamini_hochberg
 from tasks import InvalidValueError
 
 COLUMNS = [
     "task", "layer", "head", "kind", "positions", "metric", "in_range", "in_range_low", "in_range_high", "transfer",
-    "transfer_low", "transfer_high", "transfer_q", "difference", "low", "high", "p", "q", "only", "negligible",
-    "n_in_range", "n_transfer", "seed",
+    "transfer_low", "transfer_high", "transfer_p", "transfer_q", "difference", "low", "high", "null", "p", "q",
+    "family", "correction", "only", "negligible", "n_in_range", "n_transfer", "seeds", "seed",
 ]  # fmt: skip
+
+NULL = "Welch's t"
+"""What differences are compared with: t of two equal means."""
 
 LEVEL = 0.05
 """The share of false ones among the heads that are called needed at transfer, and needed more there."""
@@ -29,8 +32,9 @@ def only_at_transfer(found: LengthEffects, *, negligible: float = 0.2) -> pd.Dat
        at transfer. That a head has no significant effect in range would not do: few examples show that of any head.
 
     Columns: task, layer, head, kind, positions, metric; in_range and transfer (the effects), each with the ends _low
-    and _high of its 95 % t interval; transfer_q; difference (transfer less in_range), its interval low and high, p and
-    q; only; negligible, n_in_range, n_transfer (examples), seed.
+    and _high of its 95 % t interval; transfer_p, transfer_q; difference (transfer less in_range), its interval low and
+    high, null, p and q; family (the heads: of both q), correction; only; negligible, n_in_range, n_transfer (examples),
+    seeds (models: 1), seed.
 
     Args:
         found: The effects at every length.
@@ -51,9 +55,7 @@ def only_at_transfer(found: LengthEffects, *, negligible: float = 0.2) -> pd.Dat
     difference = transfer.minus(before)
     (before_low, before_high), (transfer_low, transfer_high) = before.interval(), transfer.interval()
     low, high = difference.interval()
-    p, transfer_q = difference.p_above(), false_discovery_control(transfer.p_above())
-    q = false_discovery_control(p)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             **found.about,
             "in_range": before.estimate,
@@ -62,16 +64,17 @@ def only_at_transfer(found: LengthEffects, *, negligible: float = 0.2) -> pd.Dat
             "transfer": transfer.estimate,
             "transfer_low": transfer_low,
             "transfer_high": transfer_high,
-            "transfer_q": transfer_q,
+            "transfer_p": transfer.p_above(),
             "difference": difference.estimate,
             "low": low,
             "high": high,
-            "p": p,
-            "q": q,
-            "only": (transfer_q < LEVEL) & (q < LEVEL) & (before_high < negligible * transfer.estimate),
+            "null": NULL,
+            "p": difference.p_above(),
             "negligible": negligible,
             "n_in_range": found.count("in_range"),
             "n_transfer": found.count("transfer"),
-        },
-        columns=COLUMNS,
+        }
     )
+    table = benjamini_hochberg(benjamini_hochberg(table), p="transfer_p", q="transfer_q")
+    spared = table["in_range_high"] < negligible * table["transfer"]
+    return table.assign(only=(table[["q", "transfer_q"]] < LEVEL).all(axis=1) & spared)[COLUMNS]

@@ -57,7 +57,7 @@ def corrected(
     """
     draws = len(samples[0])
     noise = [sample - one for sample, one in zip(samples, maps, strict=True)]
-    chosen = torch.randint(draws, (draws, INNER), generator=generator).numpy()
+    chosen = torch.randint(draws, (draws, INNER), generator=generator, device=generator.device).cpu().numpy()
     outer = np.asarray(statistic(*samples))
     inner = [sample[:, None] + one[chosen] for sample, one in zip(samples, noise, strict=True)]
     replicates = 2 * outer - np.asarray(statistic(*inner)).mean(axis=1)

@@ -12,30 +12,35 @@ BENJAMINI_HOCHBERG = "Benjamini-Hochberg"
 """How q is made from p."""
 
 
-def benjamini_hochberg(table: pd.DataFrame, *, within: Sequence[str] = ()) -> pd.DataFrame:
+def benjamini_hochberg(
+    table: pd.DataFrame, *, within: Sequence[str] = (), p: str = "p", q: str = "q", family: str = "family"
+) -> pd.DataFrame:
     """The table with q for its p: calling all rows with q < .05 makes at most 5 % of those calls false, on average.
 
     Args:
-        table: A row per test, with a column `p`.
+        table: A row per test.
         within: Columns; rows that have the same values in them are one family of tests. None: all rows are one.
+        p: The column that holds p.
+        q: What the column of q is called.
+        family: What that of the tests in the family is called.
 
     Returns:
-        The same rows in their order, with `q`, `family` (tests in the family) and `correction`, in the place of those
-        columns if they are there.
+        The same rows in their order, with q, the number of tests in the family and `correction`, in the place of
+        columns of that name if they are there.
 
     Raises:
         InvalidValueError: The table has no p or lacks one of the columns, or a p is not in [0, 1].
     """
-    missing = [name for name in ("p", *within) if name not in table.columns]
+    missing = [name for name in (p, *within) if name not in table.columns]
     if missing:
         raise InvalidValueError(f"the table has no column {missing[0]!r}; it has {', '.join(map(str, table.columns))}")
-    if not table["p"].between(0, 1).all():
-        raise InvalidValueError("every p must be a number in [0, 1]; leave out the rows that have none")
+    if not table[p].between(0, 1).all():
+        raise InvalidValueError(f"every {p} must be a number in [0, 1]; leave out the rows that have none")
     places = [np.arange(len(table))]
     if within:
         places = list(table.reset_index(drop=True).groupby(list(within), dropna=False).indices.values())
-    q, family = np.empty(len(table)), np.empty(len(table), dtype=np.int64)
+    values, tests = np.empty(len(table)), np.empty(len(table), dtype=np.int64)
     for rows in places:
-        q[rows] = false_discovery_control(table["p"].to_numpy(dtype=float)[rows]) if len(rows) else 1.0
-        family[rows] = len(rows)
-    return table.assign(q=q, family=family, correction=BENJAMINI_HOCHBERG)
+        values[rows] = false_discovery_control(table[p].to_numpy(dtype=float)[rows]) if len(rows) else 1.0
+        tests[rows] = len(rows)
+    return table.assign(**{q: values, family: tests, "correction": BENJAMINI_HOCHBERG})

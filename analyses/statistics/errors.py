@@ -1,4 +1,4 @@
-"""Standard errors and intervals of means and of their ratios, from values per example."""
+"""Standard errors and intervals: of means and their ratios, by the bootstrap, and by the jackknife."""
 
 import numpy as np
 import torch
@@ -52,3 +52,12 @@ def percentile_interval(
     """The ends of the central 95 % of bootstrap samples, of those that have a value."""
     low, high = np.nanquantile(draws, (0.025, 0.975), axis=0)
     return low, high
+
+
+def jackknife_errors(left_out: Float[np.ndarray, "set group"]) -> Float[np.ndarray, " set"]:
+    """The standard error of a statistic, from its values with one group of examples left out at a time.
+
+    sqrt((g - 1) / g * sum over groups of (value - mean value)^2), g groups of one size (Efron and Stein 1981).
+    """
+    groups = left_out.shape[-1]
+    return np.sqrt((groups - 1) * left_out.var(axis=-1))

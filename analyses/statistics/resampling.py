@@ -19,7 +19,8 @@ def head_permutations(
     `free` shuffles all heads; `within_layer` only those of the same layer, since heads of different layers are not
     exchangeable: if a layer as a whole matters to both tasks, a free shuffle calls that sharing of heads.
     """
-    keys = torch.rand(draws, len(layers), generator=generator, dtype=torch.float64).numpy()
+    shape, device = (draws, len(layers)), generator.device
+    keys = torch.rand(shape, generator=generator, device=device, dtype=torch.float64).cpu().numpy()
     if null == "free":
         return keys.argsort(axis=1)
     order = np.argsort(layers, kind="stable")
@@ -37,7 +38,7 @@ def bootstrap_means(
 
 def bootstrap_counts(n: int, *, draws: int, generator: Generator) -> Int[np.ndarray, "draw batch"]:
     """How often each of n examples is drawn, n draws with replacement, `draws` times over."""
-    chosen = torch.randint(n, (draws, n), generator=generator)
+    chosen = torch.randint(n, (draws, n), generator=generator, device=generator.device).cpu()
     counts = torch.zeros(draws, n, dtype=torch.int64)
     return counts.scatter_add_(1, chosen, torch.ones_like(chosen)).numpy()
 
@@ -51,20 +52,21 @@ def one_sided_p(observed: float, null: Float[np.ndarray, " draw"], *, alike: Lit
     return float((at_least + 1) / (len(null) + 1))
 
 
-def hypergeometric(shared: int, *, heads: int, k: int, times: int = 1) -> tuple[float, Int[np.ndarray, " quantile"]]:
-    """P(as many heads shared, or more) if each of `times` pairs of top-k sets is drawn from all heads at random.
+def hypergeometric(
+    shared: int, *, heads: int, k: int, generator: Generator, times: int = 1
+) -> tuple[float, Int[np.ndarray, "draw pair"]]:
+    """P(as many heads shared in all, or more) if each of `times` pairs of top-k sets is drawn from all heads at random.
 
     Returns:
-        The exact p-value, and how many are shared at 10,000 equally spaced quantiles of that null.
+        The exact p-value, and how many heads each pair shares in 10,000 draws from that null.
     """
     single = hypergeom.pmf(np.arange(k + 1), heads, k, k)
     probabilities = np.ones(1)
     for _ in range(times):
         probabilities = np.convolve(probabilities, single)
-    p = min(1.0, float(probabilities[shared:].sum()))
-    levels = (np.arange(10_000) + 0.5) / 10_000
-    counts = np.searchsorted(probabilities.cumsum(), levels)
-    return p, np.minimum(counts, len(probabilities) - 1)
+    levels = torch.rand(10_000, times, generator=generator, device=generator.device, dtype=torch.float64).cpu().numpy()
+    counts = np.minimum(np.searchsorted(single.cumsum(), levels, side="right"), k)
+    return min(1.0, float(probabilities[shared:].sum())), counts
 
 
 def seed_of(generator: Generator) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import t as student
 
+from analyses.statistics.student import t_interval
 from tasks import InvalidValueError
 
 ROUNDING = 1e-6
@@ -65,8 +66,7 @@ class StratifiedMean:
 
     def interval(self) -> tuple[Float[np.ndarray, " thing"], Float[np.ndarray, " thing"]]:
         """The ends of the 95 % t interval; both the estimate itself where all examples have one value."""
-        half = student.ppf(0.975, self.freedom) * self.stderr
-        return self.estimate - half, self.estimate + half
+        return t_interval(self.estimate, self.stderr, freedom=self.freedom)
 
     def p_above(self) -> Float[np.ndarray, " thing"]:
         """One-sided p of the t test that the mean is above 0.

@@ -1,4 +1,4 @@
-"""Student's t intervals, and standard errors by the jackknife for what is no mean over examples."""
+"""Student's t intervals."""
 
 import numpy as np
 from jaxtyping import Float
@@ -6,17 +6,19 @@ from scipy.stats import t as student
 
 
 def t_interval(
-    estimate: Float[np.ndarray, " set"], stderr: Float[np.ndarray, " set"], *, freedom: int
+    estimate: Float[np.ndarray, " set"],
+    stderr: Float[np.ndarray, " set"],
+    *,
+    freedom: int | Float[np.ndarray, " set"],
+    level: float = 0.95,
 ) -> tuple[Float[np.ndarray, " set"], Float[np.ndarray, " set"]]:
-    """The ends of the 95 % interval estimate -+ t(.975, freedom) * stderr."""
-    half = student.ppf(0.975, freedom) * stderr
-    return estimate - half, estimate + half
+    """The ends of the interval estimate -+ t((1 + level) / 2, freedom) * stderr.
 
-
-def jackknife_errors(left_out: Float[np.ndarray, "set group"]) -> Float[np.ndarray, " set"]:
-    """The standard error of a statistic, from its values with one group of examples left out at a time.
-
-    sqrt((g - 1) / g * sum over groups of (value - mean value)^2), g groups of one size (Efron and Stein 1981).
+    Args:
+        estimate: Of each of several things.
+        stderr: Its standard error.
+        freedom: Its degrees of freedom, one number for all or one for each.
+        level: How often intervals hold the truth.
     """
-    groups = left_out.shape[-1]
-    return np.sqrt((groups - 1) * left_out.var(axis=-1))
+    half = student.ppf((1 + level) / 2, freedom) * stderr
+    return estimate - half, estimate + half

@@ -31,13 +31,9 @@ def is_beginning(early: TrainConfig, whole: TrainConfig) -> bool:
     return alike and stored and early.train.steps <= whole.train.steps and _same_rates(early, whole)
 
 
-def keeping(config: TrainConfig, *, step: int) -> TrainConfig:
-    """The configuration with a checkpoint at that step too; as it is, if it has one."""
-    kept = checkpoint_steps(config.train.steps, config.measure)
-    if step in kept:
-        return config
-    measure = config.measure.model_copy(update={"checkpoints": tuple(sorted({step, *kept}))})
-    return config.model_copy(update={"measure": measure})
+def is_kept(early: TrainConfig, whole: TrainConfig) -> bool:
+    """Whether the end of one run is a checkpoint that the other keeps: it is its beginning, and the step is kept."""
+    return early.train.steps in checkpoint_steps(whole.train.steps, whole.measure) and is_beginning(early, whole)
 
 
 def _same_rates(early: TrainConfig, whole: TrainConfig) -> bool:

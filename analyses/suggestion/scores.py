@@ -45,6 +45,9 @@ WEIGHTS = "averaged"
 PARTS = 4
 """Groups of examples that a gradient is taken in: as few as may be, since the cosine does not depend on them."""
 
+Examples = Literal["test", "gain"]
+"""Which test examples: those of a score, or those of the gain."""
+
 MAP = HeadAblation(kind="mean", metric="nll")
 
 
@@ -64,17 +67,21 @@ def mechanistic_scores(run: Run, step: int, *, length: int, n: int) -> dict[Mech
     return {score: float(table[score].iloc[0]) for score in MECHANISTIC}
 
 
-def main_accuracy(run: Run, step: int, *, length: int, n: int) -> tuple[float, float]:
-    """Exact match and token accuracy of a run's first task; runs of one seed are tested on the same examples."""
+def main_accuracy(run: Run, step: int, *, length: int, n: int, examples: Examples) -> tuple[float, float]:
+    """Exact match and token accuracy of a run's first task.
+
+    Runs of one seed are tested on the same examples: one set of them for scores, and another for the gain, since a
+    score that shared the gain's examples would share its noise.
+    """
     task = run.mixture[0].task
 
     def compute() -> pd.DataFrame:
         return evaluate(
             run.model(step, weights=WEIGHTS), task, lengths=[length], n=n, task_head=run.task_head(task.name),
-            generator=named_generator(run.config.seed, "test", task.name),
+            generator=named_generator(run.config.seed, examples, task.name),
         )  # fmt: skip
 
-    key = {**_key(run, step), "tasks": task.key, "length": length, "n": n}
+    key = {**_key(run, step), "tasks": task.key, "length": length, "n": n, "examples": examples}
     row = stored_table(run.path / "results", "suggestion-accuracy", key, compute).iloc[0]
     return float(row["accuracy"]), float(row["token_accuracy"])
 

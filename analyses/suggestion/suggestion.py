@@ -10,7 +10,7 @@ import pandas as pd
 from analyses.suggestion.candidates import main_alone
 from analyses.suggestion.ranking import RANK_BY, RUN_COLUMNS, check_ranking, suggestion_table
 from analyses.suggestion.scores import PARTS, WEIGHTS, Ranking, main_accuracy, mechanistic_scores
-from analyses.suggestion.trials import ALONE, Trial, refuse_failed, train_cells
+from analyses.suggestion.trials import ALONE, Trial, refuse_failed, train_trials
 from tasks import Group, InvalidValueError, same_prompts
 from training import Preset, Serial, Watcher
 from training.conditions import transfer_length
@@ -125,7 +125,7 @@ class Suggestion:
         Raises:
             InvalidValueError: The folder holds something else.
         """
-        return train_cells(self.cells(folder), Path(folder), engine=engine, watcher=watcher)
+        return train_trials(self.cells(folder), Path(folder), engine=engine, watcher=watcher)
 
     def measure(self, folder: Path | str, *, on_run: Callable[[int, int], object] = lambda *_: None) -> pd.DataFrame:
         """The scores of each pair and seed, kept with the runs: a row each, as `suggestion_table` takes them.
@@ -137,7 +137,7 @@ class Suggestion:
         alone, rows = 0.0, []
         for done, trial in enumerate(self.trials, start=1):
             run, step = trial.evidence(Path(folder))
-            accuracy = main_accuracy(run, step, length=self.transfer_length, n=self.n)[1]
+            accuracy = main_accuracy(run, step, length=self.transfer_length, n=self.n, examples="test")[1]
             if trial.candidate == ALONE:  # the first of its seed
                 alone = accuracy
             else:

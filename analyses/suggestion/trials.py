@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analyses.suggestion.early import early_config, is_beginning, keeping
-from tasks import Group, InterpError, InvalidValueError
-from training import Preset, Progress, Run, TrainConfig, Watcher, load_run, train
+from analyses.suggestion.early import early_config, is_kept
+from tasks import Group, InvalidValueError
+from training import Preset, Run, TrainConfig, Watcher, load_run
 from training.conditions import condition_config
-from training.finding import SWEEP
-from training.runs import PARTIAL, STUDY
-from training.sweep import Cell, Engine, Job
+from training.sweep import Cell, Engine
 from training.sweep.cells import cell_name
+from training.sweep.sweep import check_folder, train_cells
 
 ALONE = "(alone)"
 """Stands for the candidate where the main task is trained alone."""
@@ -25,7 +24,7 @@ class Trial:
         candidate: The candidate's name, or `ALONE`.
         seed: The seed.
         early: What is trained as evidence.
-        whole: What is trained to see what becomes of it; with a checkpoint at the early run's last step.
+        whole: What is trained to see what becomes of it; the same whatever share of it the early run is.
     """
 
     candidate: str
@@ -51,13 +50,12 @@ class Trial:
         condition = "auxiliary" if group.auxiliaries else "alone"
         cheap, whole = (condition_config(group, preset, condition, seed=seed) for preset in presets)
         steps = max(1, round(share * cheap.train.steps))
-        early = early_config(cheap, steps=steps)
-        return cls(candidate, seed, early, keeping(whole, step=steps) if is_beginning(early, whole) else whole)
+        return cls(candidate, seed, early_config(cheap, steps=steps), whole)
 
     @property
-    def is_beginning(self) -> bool:
-        """Whether the early run is the beginning of the whole one."""
-        return is_beginning(self.early, self.whole)
+    def is_kept(self) -> bool:
+        """Whether the end of the early run is a checkpoint of the whole one."""
+        return is_kept(self.early, self.whole)
 
     @property
     def early_cell(self) -> Cell:
@@ -70,8 +68,8 @@ class Trial:
         return self._cell("whole", self.whole)
 
     def evidence_cell(self, folder: Path) -> Cell:
-        """The run that the evidence is from: the whole one if the early one is its beginning, and it is there."""
-        return self.whole_cell if self.is_beginning and (folder / self.whole_cell.name).is_dir() else self.early_cell
+        """The run that the evidence is from: the whole one if it keeps the early one's end, and is there."""
+        return self.whole_cell if self.is_kept and (folder / self.whole_cell.name).is_dir() else self.early_cell
 
     def evidence(self, folder: Path) -> tuple[Run, int]:
         """That run, and the step of it that is the early run's last."""
@@ -81,22 +79,18 @@ class Trial:
         return Cell({"candidate": self.candidate, "seed": self.seed, "run": run}, cell_name(config), config)
 
 
-def train_cells(cells: Sequence[Cell], folder: Path, *, engine: Engine, watcher: Watcher) -> dict[str, Exception]:
-    """Trains each cell into `folder/NAME`; what is finished is taken as it is, what was interrupted goes on.
+def train_trials(cells: Sequence[Cell], folder: Path, *, engine: Engine, watcher: Watcher) -> dict[str, Exception]:
+    """Trains the runs of trials into `folder/NAME`, as a sweep trains its cells.
 
     Returns:
-        For each cell that failed, by its title, what went wrong.
+        For each run that failed, by its title, what went wrong.
 
     Raises:
         InvalidValueError: The folder holds a run, a study or a sweep, or its name marks unfinished runs.
     """
-    _refuse_other(folder)
-    ends = _Ends(watcher)
-    jobs = [Job(cell.name, cell.config, folder / cell.name) for cell in cells if cell.config is not None]
-    waiting = [job for job in jobs if not _is_finished(job, ends)]
-    if waiting:
-        engine(waiting, ends)
-    return {cell.title: error for cell in cells if (error := ends.errors.get(cell.name)) is not None}
+    check_folder(folder, kind="suggestion")
+    errors = train_cells(cells, folder, engine=engine, watcher=watcher)
+    return {cell.title: error for cell in cells if (error := errors.get(cell.name)) is not None}
 
 
 def refuse_failed(errors: dict[str, Exception], *, of: int) -> None:
@@ -105,45 +99,4 @@ def refuse_failed(errors: dict[str, Exception], *, of: int) -> None:
         title, error = next(iter(errors.items()))
         raise InvalidValueError(
             f"{len(errors)} of {of} runs failed, the first ({title}) with: {error}; a comparison needs all of them"
-        )
-
-
-class _Ends(Watcher):
-    """Remembers how jobs ended, and passes on what it is told."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
-        self.errors: dict[str, Exception | None] = {}
-
-    def started(self, name: str) -> None:
-        self._watcher.started(name)
-
-    def progressed(self, name: str, progress: Progress) -> None:
-        self._watcher.progressed(name, progress)
-
-    def ended(self, name: str, error: Exception | None) -> None:
-        self.errors[name] = error
-        self._watcher.ended(name, error)
-
-
-def _is_finished(job: Job, ends: Watcher) -> bool:
-    """Whether a run is there already; one that cannot be read has failed."""
-    if not job.path.exists():
-        return False
-    try:
-        train(job.config, job.path)
-    except InterpError as error:
-        ends.ended(job.name, error)
-    else:
-        ends.ended(job.name, None)
-    return True
-
-
-def _refuse_other(folder: Path) -> None:
-    for file, what in (("config.json", "a run"), (STUDY, "a study"), (SWEEP, "a sweep")):
-        if (folder / file).exists():
-            raise InvalidValueError(f"{str(folder)!r} holds {what}, no suggestion; choose another name")
-    if folder.name.endswith(PARTIAL):
-        raise InvalidValueError(
-            f"{str(folder)!r} ends in {PARTIAL!r}, which marks unfinished runs; choose another name"
         )

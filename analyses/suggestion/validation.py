@@ -9,7 +9,7 @@ from torch import Generator
 
 from analyses.suggestion.scores import main_accuracy
 from analyses.suggestion.suggestion import Suggestion
-from analyses.suggestion.trials import ALONE, refuse_failed, train_cells
+from analyses.suggestion.trials import ALONE, refuse_failed, train_trials
 from analyses.suggestion.validation_table import GAINED_COLUMNS, check_candidates, check_draws, validation_table
 from training import Serial, Watcher, load_run
 from training.sweep import Cell, Engine
@@ -86,7 +86,7 @@ class SuggestionValidation:
         self, folder: Path | str, *, engine: Engine = _SERIAL, watcher: Watcher = _SILENT
     ) -> dict[str, Exception]:
         """Trains what is not trained yet, as `Suggestion.train` does."""
-        return train_cells(self.cells(folder), Path(folder), engine=engine, watcher=watcher)
+        return train_trials(self.cells(folder), Path(folder), engine=engine, watcher=watcher)
 
     def measure(self, folder: Path | str, *, on_run: Callable[[int, int], object] = lambda *_: None) -> pd.DataFrame:
         """Scores and gains of each pair and seed: a row each, as `validation_table` takes them.

@@ -1,6 +1,7 @@
 """Generalization gap of a model's main and auxiliary tasks, and its mean over seeds for a grid of training lengths."""
 
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,7 @@ class GeneralizationGap:
             "tasks": [member.task.key for member in run.mixture],
             "lengths": lengths,
             "n": self.n,
+            "version": version("interp-toolkit"),
         }
 
         def compute() -> pd.DataFrame:

@@ -15,15 +15,18 @@ from analyses.reuse.leads import leads
 from analyses.reuse.over_training import METRICS, ReuseOverTraining
 from analyses.reuse.overlap import HeadOverlap
 from analyses.reuse.run_effects import Measured, run_effects
+from analyses.statistics.correction import benjamini_hochberg
 from analyses.statistics.seeds import check_paired_seeds
 from analyses.statistics.shifts import FEWEST
 from analyses.store import stored_table
 from analyses.transfer.conditions import finished_runs
 from analyses.transfer.gain import transfer_gains
-from analyses.transfer.gap import GeneralizationGap
+from analyses.transfer.gap import GeneralizationGap, gap_grid
 from tasks import Group, InvalidValueError, same_prompts
 from training import Grid, Run, Serial, SweepResult, Watcher, evaluate, named_generator, run_sweep
 from training.conditions import conditions_of
+from training.config import TrainConfig
+from training.keeping import checkpoint_steps
 from training.runs import Weights
 from training.sweep import Cell, Engine
 from training.sweep.cells import Choice
@@ -40,7 +43,8 @@ class SeedStudyResults:
     Attributes:
         accuracy: Exact match of the main task: a row per condition, seed, weights and length.
         gains: Differences between conditions at each length (`transfer_gains`).
-        gaps: The generalization gap of each run with other tasks (`GeneralizationGap`), with its condition.
+        gaps: The generalization gap (`GeneralizationGap`), mean over seeds with a t interval (`gap_grid`), for each
+            condition with other tasks; its normaliser is the number of lengths.
         overlap: Similarity of the maps, over seeds (`HeadOverlap.over_seeds`), with the condition.
         trajectories: Reuse and transfer at every checkpoint (`ReuseOverTraining`), with the condition.
         association: Whether they go together (`association`), with the condition.
@@ -72,7 +76,8 @@ class SeedStudy:
 
     Raises:
         InvalidValueError: Fewer than 2 seeds or more than 20, fewer than 8 checkpoints, n below 4, a group without
-            auxiliaries, a key in `fixed` that has a field of its own, or an impossible grid.
+            auxiliaries, a key in `fixed` that has a field of its own, an impossible grid, or fewer heads than are
+            compared.
         UnknownNameError: A group, preset or key that does not exist.
     """
 
@@ -87,10 +92,6 @@ class SeedStudy:
 
     def __post_init__(self) -> None:
         check_paired_seeds(self.seeds)
-        if self.checkpoints < FEWEST:
-            raise InvalidValueError(
-                f"{self.checkpoints} checkpoints are too few to follow reuse over training; use {FEWEST} or more"
-            )
         if self.n < 4:
             raise InvalidValueError(f"n = {self.n} examples are too few for a study; use at least 4")
         for key in ("group", "preset", "condition", "seed", "measure.checkpoints"):
@@ -102,7 +103,9 @@ class SeedStudy:
             raise InvalidValueError(
                 f"group {self.group!r} has no auxiliary tasks, so nothing can be shared; choose another group"
             )
-        self.grid.cells()
+        for cell in self.grid.cells():
+            if cell.config:
+                self._check(cell.config)
 
     @property
     def tasks(self) -> Group:
@@ -162,7 +165,7 @@ class SeedStudy:
         return SeedStudyResults(
             accuracy=table,
             gains=transfer_gains(table),
-            gaps=pd.DataFrame(gaps),
+            gaps=by_condition(pd.DataFrame(gaps), gap_grid).assign(normaliser="lengths"),
             overlap=self._overlap(with_others),
             trajectories=path,
             association=by_condition(path, lambda part: association(part, generator=generator)),
@@ -176,6 +179,20 @@ class SeedStudy:
         members = (group.main, *group.auxiliaries, *group.controls)
         longest = min(max(member.max_length for member in members) * 5 // 4, *(one.task.max_length for one in members))
         return list(range(max(member.task.min_length for member in members), longest + 1))
+
+    def _check(self, config: TrainConfig) -> None:
+        """Raises InvalidValueError if a run of that configuration could not be measured."""
+        kept = len(checkpoint_steps(config.train.steps, config.measure))
+        if kept < FEWEST:
+            raise InvalidValueError(
+                f"{kept} checkpoints are too few to follow reuse over training; use {FEWEST} or more, and as many steps"
+            )
+        heads = config.model.n_layers * config.model.n_heads
+        if heads < self.overlap.k:
+            raise InvalidValueError(
+                f"the study compares the top {self.overlap.k} heads, but the preset's model has {heads}; use more "
+                "layers or heads"
+            )
 
     def _accuracy(self, run: Run, cell: Cell) -> pd.DataFrame:
         """The main task by length, raw and averaged; all conditions of a seed are tested on the same examples."""
@@ -198,7 +215,7 @@ class SeedStudy:
 
     def _overlap(self, runs: list[tuple[str, Run]]) -> pd.DataFrame:
         """Main task against each other task, over seeds, in each metric."""
-        tables = []
+        tables: list[pd.DataFrame] = []
         for condition in dict.fromkeys(condition for condition, _ in runs):
             chosen = [run for of, run in runs if of == condition]
             for other in [member.task.name for member in chosen[0].mixture[1:]]:
@@ -208,7 +225,8 @@ class SeedStudy:
                     maps: list[tuple[HeadEffects, ...]] = [tuple(effects[place] for effects in pair) for pair in pairs]
                     generator = named_generator(self.seeds[0], "overlap", other, metric)
                     tables.append(comparison.over_seeds(maps, generator=generator).assign(condition=condition))
-        return pd.concat(tables, ignore_index=True)
+        table = pd.concat(tables, ignore_index=True)
+        return benjamini_hochberg(table, within=["metric", "measure", "null"])
 
     def _pair(self, run: Run, other: str) -> list[list[HeadEffects]]:
         main = run.mixture[0].task

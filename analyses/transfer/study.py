@@ -200,7 +200,10 @@ class Study:
 
     def _key(self, run: Run, weights: Weights = "averaged") -> dict[str, object]:
         tasks = [member.task.key for member in run.mixture]
-        return {"weights": run.digest(weights=weights), "tasks": tasks, "seed": self.seed, "n": self.n}
+        return {
+            "weights": run.digest(weights=weights), "tasks": tasks, "seed": self.seed, "n": self.n,
+            "version": version("interp-toolkit"),
+        }  # fmt: skip
 
     def _accuracy(self, results: Path, run: Run, condition: str) -> pd.DataFrame:
         def compute(weights: Weights) -> pd.DataFrame:

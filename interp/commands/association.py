@@ -13,12 +13,21 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "auxiliary", "quantity", "metric", "outcome", "seeds", "spearman", "expected", "detrended", "detrended_low",
-    "detrended_high", "p", "q", "raw_p",
+    "detrended_high", "p", "q", "seeds_p",
 )  # fmt: skip
 """What a person sees."""
 
+NOTE = (
+    "spearman: of the raw series; detrended, p and q: without the line from start to end, against circular shifts; "
+    "seeds_p: against the reuse of one seed beside the transfer of another"
+)
+
 LEADS = ("auxiliary", "quantity", "metric", "seeds", "reuse_step", "accuracy_step", "lead", "low", "high", "p", "lag")
 """What a person sees with --leads."""
+
+LEADS_NOTE = (
+    "lead: steps from the rise of reuse to that of accuracy, and lag: checkpoints; above 0 where reuse comes first"
+)
 
 
 def association(
@@ -60,7 +69,10 @@ def association(
     if leads and trajectories:
         raise InvalidValueError("--leads and --trajectories ask for two tables; name one of them")
     reuse = ReuseOverTraining(n=n, k=k, weights=weights)
-    paths = [_followed(reuse, part) for part in alike(runs_of(runs))]
+    loaded = runs_of(runs)
+    if not leads and not trajectories:
+        _check_checkpoints(loaded)
+    paths = [_followed(reuse, part) for part in alike(loaded)]
     if trajectories:
         emit(
             pd.concat(paths, ignore_index=True),
@@ -76,8 +88,21 @@ def association(
     table = pd.concat(tables, ignore_index=True)
     pooled = table[table["level"] == "pooled"]
     title = "reuse of heads and transfer over training" + (", all seeds together" if len(pooled) else "")
-    say("spearman: of the raw series; detrended, p and q: without the line from start to end, against circular shifts")
+    say(LEADS_NOTE if leads else NOTE)
     emit(table, output, columns=LEADS if leads else COLUMNS, title=title, shown=pooled if len(pooled) else None)
+
+
+def _check_checkpoints(runs: "list[Run]") -> None:
+    """Raises InvalidValueError, before anything is measured, where a run has too few checkpoints to tell anything."""
+    from analyses.statistics.shifts import FEWEST
+    from tasks import InvalidValueError
+
+    for run in runs:
+        if len(run.steps) < FEWEST:
+            raise InvalidValueError(
+                f"run {run.name!r} has {len(run.steps)} checkpoints, too few to compare with shifts of them; name runs "
+                f"with {FEWEST} or more, or ask for --leads"
+            )
 
 
 def _followed(reuse: "ReuseOverTraining", runs: "list[Run]") -> "pd.DataFrame":

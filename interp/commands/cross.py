@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from training import HookedTransformer
 
 COLUMNS = (
-    "ablated", "heads", "scored", "shared", "effect", "low", "high", "share", "control_mean", "p", "specificity",
-    "specificity_p",
+    "ablated", "heads", "scored", "shared", "effect", "low", "high", "share", "control_mean", "p", "q", "specificity",
+    "specificity_p", "specificity_q",
 )  # fmt: skip
 """What a person sees of the table."""
 
 PAIR_COLUMNS = (
     "first", "first_heads", "second", "second_heads", "shared", "first_specificity", "second_specificity",
-    "dissociation", "low", "high", "controls", "p", "p_both",
+    "dissociation", "low", "high", "controls", "p", "p_both", "q_both",
 )  # fmt: skip
 """What a person sees of the double dissociations."""
 
@@ -88,8 +88,17 @@ def cross(
             model, chosen, length=at, n=which.n, generator=generator, task_heads=task_heads, running=running
         ).examples()
 
-    about = {"analysis": repr(analysis), "length": at}
-    found = CrossTaskEffects.from_examples(kept(loaded, "cross-task", chosen, which, about=about, compute=compute))
+    # All that the effects depend on: how often examples are drawn anew is not of it.
+    about = {
+        "k": sets.k,
+        "controls": sets.controls,
+        "kind": kind,
+        "metric": metric,
+        "positions": positions,
+        "length": at,
+    }
+    table = kept(loaded, "cross-task", chosen, which, about=about, compute=compute)
+    found = CrossTaskEffects.from_examples(table, bootstraps=sets.bootstraps)
     say(f"run: {loaded.path}")
     where = f"at length {at}, {kind} ablation, {metric}"
     if pairs:

@@ -77,10 +77,13 @@ def overlap(
             f"overlap compares different tasks, two or more, got {' '.join(names)}; name them, as in --tasks shift copy"
         )
     at = default_length(loaded[0]) if length is None else length
+    chosen = [loaded[0].task(name) for name in names]
+    for task in chosen:
+        task.check_length(at)
     _check_heads(loaded[0], comparison)
     ablation = HeadAblation(kind=kind, metric=metric)
     maps = _measured(loaded, names, ablation, which, length=at)
-    table = _table(comparison, [loaded[0].task(name) for name in names], maps, which.seed)
+    table = _table(comparison, chosen, maps, which.seed)
     columns = ["measure", "estimate", "corrected", "low", "high", "null", "null_mean", "p", "q"]
     shown = columns if len(names) == 2 else ["first", "second", *columns]
     seeds = f", {len(loaded)} seeds" if len(loaded) > 1 else ""

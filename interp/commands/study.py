@@ -61,8 +61,14 @@ def study(
         from interp.seed_studies import run_seed_study, seed_study
 
         asked = seed_study(
-            group, preset, range(seed, seed + seeds), form=form, settings=set_, checkpoints=checkpoints or 40, n=n
-        )  # fmt: skip
+            group,
+            preset,
+            range(seed, seed + seeds),
+            form=form,
+            settings=set_,
+            checkpoints=40 if checkpoints is None else checkpoints,
+            n=n,
+        )
         return run_seed_study(asked, folder, engines)
     if engines.engine != "processes" or engines.threads != 1 or engines.address is not None:
         raise InvalidValueError(

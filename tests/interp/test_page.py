@@ -167,7 +167,7 @@ def test_heads_in_words() -> None:
         ),
         (
             {"measure": "rank_biased_overlap"},
-            "Rank biased overlap of the two maps is 0.83 (95 % interval 0.71 to 0.90).",
+            "Rank-biased overlap of the two maps is 0.83 (95 % interval 0.71 to 0.90).",
         ),
         ({"estimate": math.nan}, "Cosine similarity of the two maps is not defined for these maps."),
     ],

@@ -61,16 +61,12 @@ def run_sweep(grid: Grid, folder: Path | str, *, engine: Engine = _SERIAL, watch
         InterpError: The engine cannot work.
     """
     cells, folder = grid.cells(), Path(folder)
-    _refuse_other(folder)
-    jobs = {cell.name: Job(cell.name, cell.config, folder / cell.name) for cell in cells if cell.config}
+    check_folder(folder, kind="sweep")
     write_json(folder / SWEEP, {"format": FORMAT, "grid": grid.model_dump(mode="json")})
-    record = _Record(watcher)
     try:
-        waiting = [job for job in jobs.values() if not _is_finished(job, record)]
-        if waiting:
-            engine(waiting, record)
-        status = cells_table(cells, grid.axes, folder, record.errors)
-        table = results_table(cells, grid.axes, folder, record.errors)
+        errors = train_cells(cells, folder, engine=engine, watcher=watcher)
+        status = cells_table(cells, grid.axes, folder, errors)
+        table = results_table(cells, grid.axes, folder, errors)
         write_table(folder / "cells.parquet", status)
         write_table(folder / "results.parquet", table)
     finally:
@@ -78,6 +74,50 @@ def run_sweep(grid: Grid, folder: Path | str, *, engine: Engine = _SERIAL, watch
             (folder / SWEEP).unlink()
             folder.rmdir()
     return SweepResult(folder, cells, status, table)
+
+
+def train_cells(
+    cells: Sequence[Cell], folder: Path, *, engine: Engine = _SERIAL, watcher: Watcher = _SILENT
+) -> dict[str, Exception | None]:
+    """Trains cells into `folder/CELL`: a run for each configuration, as `run_sweep` does it, and no table.
+
+    Finished runs are taken as they are, interrupted ones go on, one that fails leaves the others alone. Impossible
+    cells are left out.
+
+    Args:
+        cells: What to train.
+        folder: The folder of the runs.
+        engine: What trains them.
+        watcher: Is told what becomes of them.
+
+    Returns:
+        For each run, by its folder's name, its error; None if it is finished.
+
+    Raises:
+        InterpError: The engine cannot work.
+    """
+    record = _Record(watcher)
+    jobs = {cell.name: Job(cell.name, cell.config, folder / cell.name) for cell in cells if cell.config}
+    waiting = [job for job in jobs.values() if not _is_finished(job, record)]
+    if waiting:
+        engine(waiting, record)
+    return record.errors
+
+
+def check_folder(folder: Path, *, kind: str) -> None:
+    """Raises InvalidValueError if runs of that kind cannot be kept there.
+
+    Args:
+        folder: The folder; it need not exist.
+        kind: What will be in it, in one word: a folder that holds a run, a study or a sweep can hold nothing else.
+    """
+    for file, what in (("config.json", "run"), (STUDY, "study"), (SWEEP, "sweep")):
+        if what != kind and (folder / file).exists():
+            raise InvalidValueError(f"{str(folder)!r} holds a {what}, not a {kind}; choose another name")
+    if folder.name.endswith(PARTIAL):
+        raise InvalidValueError(
+            f"{str(folder)!r} ends in {PARTIAL!r}, which marks unfinished runs; choose another name"
+        )
 
 
 def cell_states(cells: Sequence[Cell], folder: Path) -> list[str]:
@@ -127,13 +167,3 @@ def _is_finished(job: Job, record: Watcher) -> bool:
         record.ended(job.name, None)
     return True
 
-
-def _refuse_other(folder: Path) -> None:
-    """Raises InvalidValueError if the folder can be no sweep's."""
-    for file, what in (("config.json", "a run"), (STUDY, "a study")):
-        if (folder / file).exists():
-            raise InvalidValueError(f"{str(folder)!r} holds {what}, not a sweep; choose another name")
-    if folder.name.endswith(PARTIAL):
-        raise InvalidValueError(
-            f"{str(folder)!r} ends in {PARTIAL!r}, which marks unfinished runs; choose another name"
-        )

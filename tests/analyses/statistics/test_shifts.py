@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analyses.statistics.shifts import circular_shifts, closed, spearman_over_steps
+from analyses.statistics.shifts import circular_shifts, closed, loop_shifts, seed_pairings, spearman_over_steps
 from tasks import InvalidValueError
 from tests.analyses.models import seeded
 
@@ -38,10 +38,62 @@ def test_p_by_hand() -> None:
     peak[0, 3] = 1
     found = circular_shifts(peak, peak, draws=99, generator=seeded())
     assert (found.each[0], found.p_each[0]) == (pytest.approx(1), pytest.approx(1 / 8))
-    assert (found.pooled, found.p_pooled, found.shifts) == (pytest.approx(1), pytest.approx(1 / 100), (7, 99))
+    # Pooled, the true shift is drawn too, once in eight: as far from 0, as the one seed must have it.
+    assert (found.pooled, found.shifts) == (pytest.approx(1), (7, 99))
+    assert found.p_pooled == pytest.approx(1 / 8, abs=0.1)
     # Shifted by two, it is that one shift that is as far from 0, or farther.
     apart = circular_shifts(peak, np.roll(peak, 2, axis=1), draws=99, generator=seeded())
     assert (apart.each[0], apart.p_each[0]) == (pytest.approx(-1 / 7), pytest.approx(1))
+
+
+def test_pairings_by_hand() -> None:
+    # Each seed's series has its own peak, at the same step in both: a correlation of 1 with its own, of -1/7 with
+    # another's. Of six pairings only the true one has all three of its own: p = 2 * 1/6.
+    peaks = np.eye(8)[:3]
+    assert seed_pairings(peaks, peaks, draws=9, generator=seeded()) == (pytest.approx(1 / 3), 5)
+    # Never beside its own: the two pairings with none of their own are as far down, the true one is one of them.
+    assert seed_pairings(peaks, np.roll(peaks, 1, axis=0), draws=9, generator=seeded()) == (pytest.approx(2 / 3), 5)
+    assert seed_pairings(peaks[:1], peaks[:1], draws=9, generator=seeded()) == (1, 0)
+
+
+def saturating(random: np.random.Generator, seeds: int, steps: int) -> np.ndarray:
+    """Learning curves: up and level, each seed with its own speed."""
+    speed = random.uniform(3, 10, size=(seeds, 1))
+    return 1 - np.exp(-np.arange(steps) / speed) + 0.02 * random.normal(size=(seeds, steps))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [5, 8])  # all pairings; a sample of them
+def test_curves_of_one_shape_deceive_loops_but_not_pairings_of_seeds(seeds: int) -> None:
+    random, draws = np.random.default_rng(0), 300
+    by_pairing = by_loop = 0
+    for draw in range(draws):
+        first, second = saturating(random, seeds, 40), saturating(random, seeds, 40)
+        by_pairing += int(seed_pairings(first, second, draws=199, generator=seeded(draw))[0] <= 0.05)
+        by_loop += int(loop_shifts(first, second, draws=99, generator=seeded(draw)).p_pooled <= 0.05)
+    assert by_pairing / draws <= 0.05 + 3 * (0.05 * 0.95 / draws) ** 0.5
+    assert by_loop / draws > 0.5
+
+
+def test_pairings_find_what_a_seed_has_of_its_own() -> None:
+    random = np.random.default_rng(0)
+    own = walks(random, 5, 40)
+    common = np.linspace(0, 5, 40)
+    p, pairings = seed_pairings(own + common, own + common + walks(random, 5, 40) / 4, draws=9, generator=seeded())
+    assert (p, pairings) == (pytest.approx(2 / 120), 119)
+
+
+def test_loops_of_eight_points_have_seven() -> None:
+    first, second = np.random.default_rng(0).normal(size=(2, 3, 8))
+    found = loop_shifts(first, second, draws=99, generator=seeded())
+    assert found.shifts == (6, 99)
+    one, two = closed(first), closed(second)
+    for seed in range(3):
+        turned = [scipy.stats.spearmanr(one[seed], np.roll(two[seed], shift)).statistic for shift in range(7)]
+        assert found.each[seed] == pytest.approx(turned[0])
+        assert found.p_each[seed] == sum(abs(value) >= abs(turned[0]) - 1e-12 for value in turned) / 7
+    with pytest.raises(InvalidValueError, match="^7 points are too few to compare with shifts of them; use 8"):
+        loop_shifts(first[:, 1:], second[:, 1:], draws=9, generator=seeded())
 
 
 def walks(random: np.random.Generator, seeds: int, steps: int) -> np.ndarray:

@@ -7,24 +7,24 @@ from analyses.journal import Journal
 
 
 @dataclass(frozen=True)
-class Steps:
-    """The sweeps of an analysis.
+class Sweeps:
+    """The sweeps of an analysis, each over its own interventions or examples.
 
     Attributes:
-        running: How the whole is divided, followed and kept.
+        whole: How the whole is divided, followed and kept.
         count: How many sweeps there are; each counts as much of the progress as any other.
     """
 
-    running: Running
+    whole: Running
     count: int
 
-    def step(self, place: int) -> Running:
+    def running(self, place: int) -> Running:
         """How the sweep of that number, from 0, is run: its journal stands beside the whole's."""
 
         def on_done(done: int, total: int) -> None:
-            self.running.on_done(place * total + done, self.count * total)
+            self.whole.on_done(place * total + done, self.count * total)
 
-        return replace(self.running, on_done=on_done, journal=self._journal(place))
+        return replace(self.whole, on_done=on_done, journal=self._journal(place))
 
     def finish(self) -> None:
         """Removes the journals, when all sweeps are done."""
@@ -33,7 +33,7 @@ class Steps:
                 journal.remove()
 
     def _journal(self, place: int) -> Journal | None:
-        if self.running.journal is None:
+        if self.whole.journal is None:
             return None
-        path, seconds = self.running.journal.path, self.running.journal.seconds
+        path, seconds = self.whole.journal.path, self.whole.journal.seconds
         return Journal(path.with_suffix(f".{place}{path.suffix}"), seconds=seconds)
