@@ -100,10 +100,9 @@ def _show(study: SeedStudy, results: SeedStudyResults) -> None:
         "q",
     ]
     show(shown, columns=columns, title=f"ablation maps at length {cell.lengths[1]}, against shuffles within layers")
-    show(
-        headline_associations(results.association), columns=["condition", "auxiliary", "what", "spearman", "detrended",
-        "detrended_low", "detrended_high", "p", "q", "seeds_p"], title="reuse and gap over training, all seeds together",
-    )  # fmt: skip
+    columns = ["condition", "auxiliary", "what", "spearman", "detrended", "detrended_low", "detrended_high", "p", "q"]
+    title = "reuse and gap over training, all seeds together"
+    show(headline_associations(results.association), columns=[*columns, "seeds_p"], title=title)
 
 
 def headline_associations(table: pd.DataFrame) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def association(trajectories: pd.DataFrame, *, draws: int = 10_000, generator: G
             rows += [{**reuse.about, "outcome": outcome, **row} for row in found]
     table = benjamini_hochberg(pd.DataFrame(rows, columns=COLUMNS), within=["level", "outcome"])
     pooled = table["level"] == "pooled"
-    between = table[pooled].assign(p=table["seeds_p"])
+    between = table[pooled].assign(p=table.loc[pooled, "seeds_p"])  # with one seed there is none
     table["seeds_q"] = benjamini_hochberg(between, within=["outcome"])["q"].reindex(table.index)
     return table[COLUMNS].astype({"seed": "Int64", "seeds_p": "Float64", "seeds_q": "Float64"})
 

@@ -81,15 +81,13 @@ def rank_biased_overlap(first: Maps, second: Maps, *, persistence: float) -> Lik
     that tie are members of a top d in part, as in `jaccard`. A persistence of .9 puts 86 % of the weight on the top ten
     of many heads.
     """
-    (above_1, upto_1), (above_2, upto_2) = _places(first), _places(second)
-    heads = first.shape[-1]
-    weights = persistence ** np.arange(heads)
-    total = 0.0
-    for depth, weight in enumerate(weights / weights.sum(), start=1):
-        one = np.clip((depth - above_1) / (upto_1 - above_1), 0, 1)
-        two = np.clip((depth - above_2) / (upto_2 - above_2), 0, 1)
-        total = total + weight * np.minimum(one, two).sum(axis=-1) / depth
-    return total
+    depths = np.arange(1, first.shape[-1] + 1)
+    weights = persistence ** (depths - 1)
+    one, of_one = _memberships(first)
+    two, of_two = _memberships(second)
+    # Heads of few kinds, in many maps: what each two kinds share at all depths together is worked out once.
+    shared = np.stack([np.minimum(kind, two) @ (weights / weights.sum() / depths) for kind in one])
+    return shared[of_one, of_two].sum(axis=-1)
 
 
 def jaccard(first: Maps, second: Maps, *, k: int) -> Likeness:
@@ -131,6 +129,15 @@ def _sure_and_tied(values: Float[np.ndarray, " heads"], *, k: int) -> tuple[np.n
     return values > threshold, values == threshold
 
 
-def _places(maps: Maps) -> tuple[np.ndarray, np.ndarray]:
-    """For each head, how many have greater effects, and how many have at least its own."""
-    return rankdata(-maps, method="min", axis=-1) - 1, rankdata(-maps, method="max", axis=-1)
+def _memberships(maps: Maps) -> tuple[Float[np.ndarray, "kind depth"], np.ndarray]:
+    """Membership in the top 1, 2, ... of each kind of head, and of which kind each head is.
+
+    A kind are heads with as many above them and as many that tie: with a above and b that are no less, membership in
+    the top d is (d - a) / (b - a), at least 0 and at most 1.
+    """
+    heads = maps.shape[-1]
+    above = rankdata(-maps, method="min", axis=-1).astype(np.int64) - 1
+    upto = rankdata(-maps, method="max", axis=-1).astype(np.int64)
+    kinds, places = np.unique(above * (heads + 1) + upto, return_inverse=True)
+    first, last = kinds[:, None] // (heads + 1), kinds[:, None] % (heads + 1)
+    return np.clip((np.arange(1, heads + 1) - first) / (last - first), 0, 1), places.reshape(maps.shape)

@@ -9,6 +9,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 from torch import Generator
 
+from analyses.statistics import student as students
 from tasks import InvalidValueError
 
 MOST_SEEDS = 20
@@ -19,8 +20,9 @@ def t_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, 
     """The t interval of the mean of a value per seed; both ends missing with one seed."""
     if len(values) < 2:
         return float("nan"), float("nan")
-    half = student.ppf((1 + level) / 2, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
-    return float(np.mean(values) - half), float(np.mean(values) + half)
+    mean, stderr = np.array([np.mean(values)]), np.array([np.std(values, ddof=1) / len(values) ** 0.5])
+    low, high = students.t_interval(mean, stderr, freedom=len(values) - 1, level=level)
+    return low.item(), high.item()
 
 
 def hierarchical_interval(
@@ -44,8 +46,8 @@ def hierarchical_interval(
     """
     seeds, draws = replicates.shape
     check_seeds(seeds)
-    chosen = torch.randint(seeds, (draws, seeds), generator=generator).numpy()
-    places = torch.randint(draws, (draws, seeds), generator=generator).numpy()
+    chosen = torch.randint(seeds, (draws, seeds), generator=generator, device=generator.device).cpu().numpy()
+    places = torch.randint(draws, (draws, seeds), generator=generator, device=generator.device).cpu().numpy()
     means = replicates[chosen, places].mean(axis=1)
     spread = means.std()
     if spread == 0:

@@ -1,4 +1,4 @@
-"""A training run stopped early, and whether it is the beginning of the whole one."""
+"""A training run stopped early, and whether its end is to be found in the whole one."""
 
 from training import TrainConfig
 from training.keeping import checkpoint_steps

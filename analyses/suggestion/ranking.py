@@ -5,6 +5,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from analyses.statistics.seeds import t_interval
+from analyses.suggestion.prediction import ROUNDING
 from analyses.suggestion.scores import BASELINES, MECHANISTIC, RANKINGS, Ranking
 from tasks import InvalidValueError
 from tasks.errors import unknown_name
@@ -22,9 +23,6 @@ COLUMNS = [
     *(column for score in RANKINGS for column in (score, f"{score}_low", f"{score}_high", f"{score}_rank")),
     "candidates", "seeds", *ABOUT,
 ]  # fmt: skip
-
-ROUNDING = 12
-"""Decimals to which scores and gains are compared, so that rounding does not decide ties."""
 
 
 def suggestion_table(runs: pd.DataFrame, *, rank_by: Ranking = RANK_BY) -> pd.DataFrame:

@@ -111,7 +111,7 @@ class Suggestion:
         return suggestion_table(self.measure(folder, on_run=on_run), rank_by=self.rank_by)
 
     def cells(self, folder: Path | str) -> tuple[Cell, ...]:
-        """The runs that the evidence is from: whole ones where they are there and begin as the early ones do."""
+        """The runs that the evidence is from: whole ones where they are there and keep the early ones' last step."""
         return tuple(trial.evidence_cell(Path(folder)) for trial in self.trials)
 
     def train(

@@ -24,7 +24,7 @@ class Trial:
         candidate: The candidate's name, or `ALONE`.
         seed: The seed.
         early: What is trained as evidence.
-        whole: What is trained to see what becomes of it; the same whatever share of it the early run is.
+        whole: What is trained to see what becomes of it, the same run whatever share of it is evidence.
     """
 
     candidate: str

@@ -22,15 +22,16 @@ class SuggestionValidation:
     """Trains all pairs of a suggestion to the end, and tells how well each cheap score predicted what they gained.
 
     The gain of a candidate is the exact match of the main task at the transfer length, trained with the candidate, less
-    that of the main task trained alone with the same seed: averaged weights, `suggestion.n` test examples. The main
-    task alone has a vocabulary without the candidate's tokens; it is one run per seed, the same for all candidates.
+    that of the main task trained alone with the same seed: averaged weights, `suggestion.n` test examples, others than
+    those of the scores. The main task alone has a vocabulary without the candidate's tokens; it is one run per seed,
+    the same for all candidates. A seed's gains are compared with what the other seeds' runs say (`validation_table`).
 
-    Where an early run is the beginning of the whole one (`suggestion.early`), the evidence is read from the whole run's
-    checkpoint at that step. So the validation costs what the whole runs cost.
+    Where the end of an early run is a checkpoint of the whole one (`suggestion.early`), the evidence is read from
+    there. So the validation costs what the whole runs cost.
 
     Attributes:
         suggestion: What is validated.
-        bootstraps: Bootstrap samples of the candidates.
+        bootstraps: Bootstrap samples of the candidates, and of the seeds.
         permutations: Orders of the candidates that are drawn where there are more than 8 candidates.
 
     Raises:
@@ -58,7 +59,7 @@ class SuggestionValidation:
 
         Args:
             folder: Where the runs are kept; the suggestion's own folder will do.
-            generator: Draws bootstrap samples and orders of the candidates.
+            generator: Draws bootstrap samples, and orders of the candidates.
             engine: What trains the runs.
             watcher: Is told what becomes of them.
             on_run: Called with how many runs are measured, and how many there are.
@@ -77,9 +78,9 @@ class SuggestionValidation:
         return validation_table(runs, bootstraps=self.bootstraps, permutations=self.permutations, generator=generator)
 
     def cells(self, folder: Path | str) -> tuple[Cell, ...]:
-        """All whole runs, and those early ones that are not the beginning of one; the folder does not matter."""
+        """All whole runs, and those early ones whose end no whole run keeps; the folder does not matter."""
         trials = self.suggestion.trials
-        early = [trial.early_cell for trial in trials if not trial.is_beginning]
+        early = [trial.early_cell for trial in trials if not trial.is_kept]
         return (*(trial.whole_cell for trial in trials), *early)
 
     def train(
@@ -98,7 +99,7 @@ class SuggestionValidation:
         accuracy: dict[tuple[str, int], float] = {}
         for trial in asked.trials:
             run = load_run(Path(folder) / trial.whole_cell.name)
-            found = main_accuracy(run, run.steps[-1], length=asked.transfer_length, n=asked.n)
+            found = main_accuracy(run, run.steps[-1], length=asked.transfer_length, n=asked.n, examples="gain")
             accuracy[trial.candidate, trial.seed] = found[0]
         runs = asked.measure(folder, on_run=on_run)
         runs["accuracy"] = [accuracy[key] for key in zip(runs["candidate"], runs["seed"], strict=True)]

@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 
 from analyses.ablation import HeadAblation
-from analyses.reuse.similarity import cosine
+from analyses.effects import HeadEffects
+from analyses.reuse.mean_cosine import mean_cosine, shuffled_mean_cosines
+from analyses.reuse.run_effects import Measured, run_effects
+from analyses.statistics.resampling import one_sided_p
 from analyses.statistics.seeds import check_paired_seeds
 from analyses.store import stored_table
 from analyses.transfer.conditions import finished_runs
-from analyses.transfer.isolation_table import RUN_COLUMNS, isolation_table
+from analyses.transfer.isolation_table import REUSE_COLUMNS, RUN_COLUMNS, isolation_table
 from tasks import Group, InvalidValueError
 from training import Grid, Run, Serial, SweepResult, Watcher, evaluate, named_generator, run_sweep
 from training.conditions import isolating_conditions
@@ -45,19 +48,21 @@ class Isolation:
 
     Measured is the exact match of the main task at the transfer length, and reuse: the cosine of the ablation maps of
     the main task and of each task it was trained with (mean over those), at that length, heads mean-ablated, in nll. A
-    model that was trained on the main task only has not learned the others, so it has no reuse: missing.
+    model that was trained on the main task only has not learned the others, so it has no reuse: missing. What reuse
+    would be by chance is found by shuffling the main task's heads within their layers.
 
     Attributes:
         group: The group's name.
         preset: A preset's name, or a TOML file.
         seeds: The seeds, each trained in every condition; 2 to 20.
         n: Test examples for accuracy; the ablation maps use half as many.
+        permutations: Shuffles of heads.
         weights: Which weights are measured.
         fixed: What else all runs have in common, as a sweep's grid names it: `{"main_length": 5, "train.steps": 600}`.
 
     Raises:
-        InvalidValueError: Fewer than 2 seeds or more than 20, n below 4, a group without auxiliaries, a key in `fixed`
-            that has a field of its own, or an impossible grid.
+        InvalidValueError: Fewer than 2 seeds or more than 20, n below 4, no permutations, a group without auxiliaries,
+            a key in `fixed` that has a field of its own, or an impossible grid.
         UnknownNameError: A group, preset or key that does not exist.
     """
 
@@ -65,6 +70,7 @@ class Isolation:
     preset: str = "small"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     n: int = 1024
+    permutations: int = 10_000
     weights: Weights = "averaged"
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
@@ -72,6 +78,8 @@ class Isolation:
         check_paired_seeds(self.seeds)
         if self.n < 4:
             raise InvalidValueError(f"n = {self.n} examples are too few for an isolation; use at least 4")
+        if self.permutations < 1:
+            raise InvalidValueError(f"permutations = {self.permutations} is not possible; allowed is 1 or more")
         for key in ("group", "preset", "condition", "seed"):
             if key in self.fixed:
                 raise InvalidValueError(f"fixed names {key!r}, which an isolation chooses itself; leave it out there")
@@ -116,7 +124,9 @@ class Isolation:
         Raises:
             InvalidValueError: A run failed; or the folder holds something else.
         """
-        return isolation_table(self.measure(self.train(folder, engine=engine, watcher=watcher), on_run=on_run))
+        result = self.train(folder, engine=engine, watcher=watcher)
+        runs = self.measure(result, on_run=on_run)
+        return isolation_table(runs, self.reuse(result))
 
     def train(self, folder: Path | str, *, engine: Engine = _SERIAL, watcher: Watcher = _SILENT) -> SweepResult:
         """Trains what is not trained yet, as a sweep does."""
@@ -134,6 +144,31 @@ class Isolation:
             on_run(len(rows), len(result.cells))
         return pd.DataFrame(rows, columns=RUN_COLUMNS).astype({"auxiliary_length": "Int64"})
 
+    def reuse(self, result: SweepResult) -> pd.DataFrame:
+        """How great reuse is beside chance: a row per condition that trains other tasks too, for `isolation_table`.
+
+        The null is the mean over seeds of the cosine with the heads of the main task's map shuffled within their
+        layers, each seed's by themselves; with several other tasks, of the mean cosine with them, the same shuffle for
+        all. p is the share of shuffles with a mean at least as great, (b + 1) / (m + 1).
+
+        Returns:
+            condition, reuse_null, reuse_null_mean, reuse_p, reuse_permutations (m). The maps are kept with the runs.
+
+        Raises:
+            InvalidValueError: A run failed.
+        """
+        of: dict[str, list[list[HeadEffects]]] = {}
+        for cell, (condition, run) in zip(result.cells, finished_runs(result), strict=True):
+            if len(run.mixture) > 1:
+                of.setdefault(condition, []).append(self._maps(run, cell.lengths[1]))
+        rows = []
+        for condition, maps in of.items():
+            generator = named_generator(self.seeds[0], "isolation", condition)
+            null = shuffled_mean_cosines(maps, draws=self.permutations, generator=generator)
+            p = one_sided_p(float(np.mean([mean_cosine(one) for one in maps])), null, alike=1)
+            rows.append((condition, "within_layer", null.mean(), p, len(null)))
+        return pd.DataFrame(rows, columns=REUSE_COLUMNS)
+
     def _row(self, cell: Cell, run: Run) -> dict[str, object]:
         own, transfer, _ = cell.lengths
         main, *others = run.mixture
@@ -148,7 +183,7 @@ class Isolation:
             "n": self.n,
             "accuracy": accuracy[transfer],
             "own_accuracy": accuracy[own],
-            "reuse": self._reuse(run, transfer),
+            "reuse": mean_cosine(self._maps(run, transfer)) if others else float("nan"),
             "weights": self.weights,
             "main_length": own,
             "auxiliary_length": max((member.max_length for member in others), default=None),
@@ -158,18 +193,18 @@ class Isolation:
             "main_examples": round(train.steps * train.batch_size / len(run.mixture)),
         }
 
-    def _key(self, run: Run, task: str) -> dict[str, object]:
-        return {
-            "weights": run.digest(weights=self.weights),
-            "task": run.task(task).key,
-            "seed": run.config.seed,
-            "version": version("interp-toolkit"),
-        }
-
     def _accuracy(self, run: Run, lengths: tuple[int, int]) -> pd.DataFrame:
         """Accuracy of the main task; all conditions of a seed are tested on the same examples."""
         task = run.mixture[0].task
         asked = sorted(set(lengths))
+        key = {
+            "weights": run.digest(weights=self.weights),
+            "task": task.key,
+            "lengths": asked,
+            "n": self.n,
+            "seed": run.config.seed,
+            "version": version("interp-toolkit"),
+        }
 
         def compute() -> pd.DataFrame:
             return evaluate(
@@ -177,22 +212,9 @@ class Isolation:
                 generator=named_generator(run.config.seed, "test", task.name),
             )  # fmt: skip
 
-        key = {**self._key(run, task.name), "lengths": asked, "n": self.n}
         return stored_table(run.path / "results", "isolation-accuracy", key, compute)
 
-    def _reuse(self, run: Run, length: int) -> float:
-        """Mean cosine of the main task's map and those of the others; missing where there are none."""
-        maps = [self._map(run, member.task.name, length) for member in run.mixture] if len(run.mixture) > 1 else []
-        return float(np.mean([float(cosine(maps[0], other)) for other in maps[1:]])) if maps else float("nan")
-
-    def _map(self, run: Run, task: str, length: int) -> np.ndarray:
-        """The effect of every head on a task; tasks that read the same prompts get the same ones."""
-
-        def compute() -> pd.DataFrame:
-            return MAP(
-                run.model(weights=self.weights), run.task(task), length=length, n=self.n // 2,
-                generator=named_generator(run.config.seed, "ablation"), task_head=run.task_head(task),
-            )  # fmt: skip
-
-        key = {**self._key(run, task), "ablation": repr(MAP), "length": length, "n": self.n // 2}
-        return stored_table(run.path / "results", f"isolation-map-{task}", key, compute)["effect"].to_numpy(dtype=float)
+    def _maps(self, run: Run, length: int) -> list[HeadEffects]:
+        """The effect of every head on each task, the main one first; tasks that read the same prompts get the same."""
+        measured = Measured(length, self.n // 2, run.config.seed, weights=self.weights)
+        return [run_effects(run, member.task, measured, ablation=MAP)[0] for member in run.mixture]

@@ -76,8 +76,7 @@ class SeedStudy:
 
     Raises:
         InvalidValueError: Fewer than 2 seeds or more than 20, fewer than 8 checkpoints, n below 4, a group without
-            auxiliaries, a key in `fixed` that has a field of its own, an impossible grid, or fewer heads than are
-            compared.
+            auxiliaries, a key in `fixed` that has a field of its own, an impossible grid, or too few heads.
         UnknownNameError: A group, preset or key that does not exist.
     """
 

@@ -94,7 +94,7 @@ def cross(
         "controls": sets.controls,
         "kind": kind,
         "metric": metric,
-        "positions": positions,
+        "positions": analysis.positions,
         "length": at,
     }
     table = kept(loaded, "cross-task", chosen, which, about=about, compute=compute)

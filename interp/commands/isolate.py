@@ -24,6 +24,8 @@ COLUMNS = (
     "share",
     "behind",
     "reuse",
+    "reuse_null_mean",
+    "reuse_q",
 )
 """What a person sees."""
 
@@ -74,7 +76,7 @@ def isolate(
         return 1
     with counting() as bar:
         runs = asked.measure(result, on_run=bar("runs measured"))
-    table = isolation_table(runs)
+    table = isolation_table(runs, asked.reuse(result))
     first = table.iloc[0]
     title = f"{first['main']} at length {first['length']}: exact match, {first['weights']} weights, {seeds} seeds"
     say(f"p: {2**seeds} flips of the seeds' signs, so never below {2.0**-seeds:.2g}; q: over the conditions")

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -31,8 +31,8 @@ GAIN_COLUMNS = ("accuracy", "alone", "gain", "gain_low", "gain_high")
 """What a person sees of what they gained."""
 
 VALIDATION_COLUMNS = (
-    "score", "kind", "spearman", "low", "high", "p", "q", "spearman_by_seed", "choice", "choice_gain", "regret",
-    "random_regret",
+    "score", "kind", "spearman", "low", "high", "p", "q", "spearman_same_seed", "choice", "choice_gain", "regret",
+    "regret_low", "regret_high",
 )  # fmt: skip
 """What a person sees of how well the scores predicted it."""
 
@@ -224,8 +224,20 @@ def _emit_validation(validation: "SuggestionValidation", runs: "pd.DataFrame", o
         f"p: {first['null']} of {first['candidates']} candidates ({first['permutations']}), so never below "
         f"{first['smallest_p']:.2g}; q: over the scores"
     )
+    say(_yardsticks(first))
     title = f"{suggestion.main}: how well each score predicted the gain, over {first['candidates']} candidates"
     emit(table, output, columns=VALIDATION_COLUMNS, title=title)
+
+
+def _yardsticks(row: "pd.Series[Any]") -> str:
+    """Which runs score and gain are of, and between what a regret lies."""
+    chance = f"{row['random_regret']:.3f} if chance chooses"
+    if row["seeds"] == 1:
+        return f"one seed, so score and gain are of the same runs; regret: {chance}"
+    return (
+        f"the gains of each seed are compared with the scores of the others; regret: {row['oracle_regret']:.3f} if the "
+        f"others' gains choose, {chance}"
+    )
 
 
 def _title(suggestion: "Suggestion") -> str:

@@ -32,7 +32,7 @@ from analyses.reuse import (
     transfer_heads,
 )
 from analyses.scopes import Scope
-from analyses.transfer import isolation_table
+from analyses.transfer import gain, isolation_table
 from tasks import get_task
 from tests.analyses.models import random_model, seeded
 
@@ -76,6 +76,7 @@ def test_every_public_name_is_explained(name: str) -> None:
         ("reuse-over-training", over_training.COLUMNS),
         ("reuse-over-training", association.COLUMNS),
         ("reuse-over-training", leads.COLUMNS),
+        ("seed-study", gain.COLUMNS),
     ],
 )
 def test_every_column_is_explained_in_order(page: str, columns: Sequence[str]) -> None:

@@ -13,8 +13,8 @@ from tasks import InterpError
 from tests.interp.conftest import Refused
 
 COMMANDS = [
-    "demo", "tasks", "train", "evaluate", "ablate", "patch", "circuit", "overlap", "study", "sweep", "figure",
-    "report",
+    "demo", "tasks", "train", "evaluate", "ablate", "patch", "circuit", "overlap", "attention", "cross", "lengths",
+    "association", "study", "isolate", "suggest", "sweep", "figure", "report",
 ]  # fmt: skip
 
 

@@ -72,7 +72,10 @@ TABLES = {
     ),
     "circuit tests": ([*CIRCUIT, "--show", "tests", "--size", "0.5"], ["task", "length", "metric", "test", "edges"]),
     "minimality": ([*CIRCUIT, "--show", "minimality", "--size", "0.1"], ["task", "length", "metric", "edge", "value"]),
-    "overlap": (OVERLAP, ["first", "second", "length", "kind", "metric", "measure", "k", "estimate", "low", "high"]),
+    "overlap": (
+        OVERLAP,
+        ["first", "second", "length", "kind", "positions", "metric", "measure", "k", "estimate", "corrected", "low"],
+    ),
 }
 
 
@@ -331,9 +334,43 @@ def test_patch_shows_the_strongest_and_writes_all(here: Path, capsys: pytest.Cap
 def test_overlap_has_a_row_for_each_measure_and_null(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = rows([*OVERLAP, "--metric", "nll", "--k", "2", "--tasks", "copy", "shift"], capsys)
     assert set(table["first"]) == {"copy"}
-    assert set(table["null"]) == {"free", "within_layer"}
-    assert len(table) == 2 * table["measure"].nunique()
+    nulls = table.groupby("measure")["null"].agg(list).to_dict()
+    exact = {"jaccard", "overlap_coefficient"}  # of the top-k sets
+    assert nulls == {
+        measure: ["free", "within_layer", *(["hypergeometric"] if measure in exact else [])] for measure in nulls
+    }
+    assert exact < set(nulls)
+    assert set(table["seeds"]) == {1}
     assert table["p"].between(0, 1).all()
+    assert table["q"].tolist() == table["p"].tolist()
+    assert set(table["family"]) == {1}, "q is over the pairs of tasks, and there is one"
+
+
+def test_overlap_of_every_two_of_several_tasks(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = [*OVERLAP, "--metric", "nll"]
+    table = rows([*asked, "--tasks", "copy", "shift", "reverse"], capsys)
+    pairs = table[["first", "second"]].drop_duplicates().to_numpy().tolist()
+    assert pairs == [["copy", "shift"], ["copy", "reverse"], ["shift", "reverse"]]
+    assert set(table["family"]) == {3}
+    alone = rows([*asked, "--tasks", "copy", "shift"], capsys)
+    assert table["estimate"].tolist()[: len(alone)] == alone["estimate"].tolist()
+    capsys.readouterr()
+    assert run([*asked, "--tasks", "copy", "shift", "reverse"]) == 0
+    shown = capsys.readouterr()
+    assert "tiny: copy and shift and reverse at length 3, mean ablation, nll" in shown.out
+    assert shown.err == "run: runs/tiny\n"
+
+
+def test_overlap_keeps_its_effects_with_the_run(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [*OVERLAP, "--metric", "nll", "--kind", "resample"]
+    first = rows(asked, capsys)
+    monkeypatch.setattr("analyses.ablation.intervene", None)  # what would be called to measure anything
+    pd.testing.assert_frame_equal(rows(asked, capsys), first)
+    rows([*asked, "--k", "2"], capsys)
+    with pytest.raises(TypeError):
+        run([*asked, "--seed", "1"])
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`interp figure gap-grid`: the file, the numbers beside it, and what is refused."""
+"""`interp figure`: the file, the numbers beside it, and what is refused."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,9 @@ import pytest
 
 from analyses import GeneralizationGap
 from interp.cli import run
-from tests.interp.conftest import PRESET, Refused
+from interp.seed_studies import read_results
+from tests.interp.conftest import PRESET, Refused, listing
+from tests.interp.seed_results import written
 from training import load_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -84,3 +86,56 @@ def test_a_sweep_without_auxiliaries_has_no_gap(swept: Path, tmp_path: Path, mon
     (tmp_path / "grid.toml").write_text(GRID.format(condition="alone").replace("seed = [1, 2]", "seed = [1]"))
     assert run(["sweep", "grid.toml", "--engine", "serial"]) == 0
     refused(["figure", "gap-grid"], "sweep 'lengths' has no finished run of a main task with an auxiliary, .*")
+
+
+# --------------------------------------------------------------------------------------------------------------- reuse
+@pytest.fixture(scope="module")
+def over_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the study over seeds `seeds`, of which there are the tables alone."""
+    folder = tmp_path_factory.mktemp("over_seeds")
+    written(folder / "runs" / "seeds")
+    return folder
+
+
+@pytest.fixture
+def there(over_seeds: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(over_seeds)
+    return over_seeds
+
+
+@pytest.mark.parametrize("source", [[], ["seeds"], ["runs/seeds"]], ids=["newest", "name", "folder"])
+def test_reuse_of_a_study_over_seeds(there: Path, capsys: pytest.CaptureFixture[str], source: list[str]) -> None:
+    assert run(["figure", "reuse", *source, "--json"]) == 0
+    shown = capsys.readouterr()
+    folder = there / "runs" / "seeds"
+    assert (folder / "figures" / "reuse.svg").read_bytes().startswith(b"<?xml")
+    assert shown.err.endswith("figure: runs/seeds/figures/reuse.svg\ndata: runs/seeds/figures/reuse.csv\n")
+    table = pd.read_csv(folder / "figures" / "reuse.csv", keep_default_na=False, na_values=[""])
+    expected = read_results(folder).association
+    expected = expected[expected["level"] == "pooled"].reset_index(drop=True)
+    assert len(table) == 2 * 11 * 3, "conditions, measures, outcomes"
+    assert list(table) == list(expected)
+    for column in ("detrended", "detrended_low", "p", "q", "seeds_p"):
+        assert table[column].tolist() == pytest.approx(expected[column].astype(float).tolist())
+    printed = pd.DataFrame(json.loads(shown.out))
+    assert printed["detrended"].tolist() == pytest.approx(expected["detrended"].tolist())
+
+
+def test_reuse_elsewhere_and_in_another_format(there: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = listing(there)
+    out = tmp_path / "new" / "fig.pdf"
+    assert run(["figure", "reuse", "seeds", "--format", "pdf", "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(b"%PDF")
+    assert sorted(path.name for path in out.parent.iterdir()) == ["fig.csv", "fig.pdf"]
+    assert listing(there) == before
+    assert "seeds: reuse and transfer over training" in capsys.readouterr().out
+
+
+def test_reuse_refused(there: Path, swept: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
+    for option in (["--n", "0"], ["--weights", "raw"], ["--paper"]):
+        text = f"{option[0]} goes with gap-grid; figure 'reuse' draws a study's own tables: leave it out"
+        refused(["figure", "reuse", *option], text)
+    refused(["figure", "reuse", "seed"], "unknown sweep 'seed'; did you mean 'seeds'[?] .*")
+    refused(["figure", "reus"], 'Invalid value "reus" for NAME. .*"gap-grid".*"reuse".*')
+    monkeypatch.chdir(swept)
+    refused(["figure", "reuse"], "'.*lengths' has no tables of a study over seeds; 'interp study GROUP --seeds 5' .*")

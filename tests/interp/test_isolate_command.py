@@ -55,7 +55,9 @@ def test_from_nothing_to_the_table_and_again_from_what_is_there(
     assert list(written["condition"]) == list(get_args(Condition))
     assert set(written["steps"]) == {2}
     assert set(written["seeds"]) == {2}
-    assert written["reuse"].isna().tolist() == [False, True, False, False, False, True]
+    missing = [False, True, False, False, False, True]
+    assert written["reuse"].isna().tolist() == written["reuse_q"].isna().tolist() == missing
+    assert written["reuse_permutations"].tolist() == [0 if none else 10_000 for none in missing]
 
 
 def test_a_failed_run_is_told_and_nothing_is_compared(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,6 +107,22 @@ def test_results_are_kept_and_all_their_tables_read_again(
             run([*asked, *other])
 
 
+def test_examples_are_drawn_anew_as_often_as_asked_without_measuring_again(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [*CROSS[:-2], "--metric", "nll", "--seed", "9"]
+    first = rows([*asked, "--bootstraps", "20"], capsys)
+    monkeypatch.setattr("analyses.ablation.intervene", None)
+    more = rows([*asked, "--bootstraps", "70"], capsys)
+    assert (set(first["bootstraps"]), set(more["bootstraps"])) == ({20}, {70})
+    assert more["effect"].tolist() == first["effect"].tolist()
+    assert more["low"].tolist() != first["low"].tolist()
+    pd.testing.assert_frame_equal(rows([*asked, "--bootstraps", "20"], capsys), first)
+    for other in (["--controls", "2"], ["--kind", "zero"], ["--positions", "prompt"]):
+        with pytest.raises(TypeError):
+            run([*asked, *other])
+
+
 @pytest.mark.parametrize("asked", [CROSS, LENGTHS], ids=["cross", "lengths"])
 def test_an_interrupted_command_goes_on(
     here: Path,

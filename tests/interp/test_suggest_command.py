@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SUGGEST = ["suggest", "shift", "--preset", "quick.toml"]
 SMALL = ["--main-length", "3", "--auxiliary-length", "5", "--seeds", "2", "--first-seed", "7", "--n", "16"]
-QUICK = ["--engine", "serial", "--set", "train.steps=4", "train.decay=0", "measure.checkpoints=1", "model.n_layers=1"]
+QUICK = ["--engine", "serial", "--set", "train.steps=4", "train.decay=0", "measure.checkpoints=4", "model.n_layers=1"]
 GROUP = ["--among", "copy+shift"]
 
 
@@ -61,12 +61,17 @@ def test_a_validation_of_all_related_tasks(place: Path, capsys: pytest.CaptureFi
     asked = ["suggest", "shift(alphabet=4,case=lower)", "--among", "all", "--preset", "quick.toml", *SMALL, *QUICK]
     assert run([*asked, "--validate"]) == 0
     shown = capsys.readouterr()
+    assert run([*asked, "--validate", "--json"]) == 0
+    printed = pd.DataFrame(json.loads(capsys.readouterr().out))
+    costs = printed.iloc[0]
     assert shown.err.endswith(
         "no candidate: capitalize: case 'lower' is not possible for 'capitalize'; allowed is 'both'\n"
         "no candidate: capitalize_reverse: case 'lower' is not possible for 'capitalize_reverse'; allowed is 'both'\n"
         "runs: runs/suggest-shift-quick (8 finished)\n"
         "ranked by map_cosine; gain: exact match at length 4 after 4 steps, with the candidate less alone\n"
         "p: all orders of 3 candidates (6), so never below 0.17; q: over the scores\n"
+        f"the gains of each seed are compared with the scores of the others; regret: {costs['oracle_regret']:.3f} if "
+        f"the others' gains choose, {costs['random_regret']:.3f} if chance chooses\n"
     )
     first, second = shown.out.split("shift: how well each score predicted the gain, over 3 candidates")
     for name in ("copy", "mqar", "reverse", *suggest.COLUMNS, *suggest.GAIN_COLUMNS):
@@ -75,8 +80,6 @@ def test_a_validation_of_all_related_tasks(place: Path, capsys: pytest.CaptureFi
         assert re.search(rf"\b{name}\b", second)
     assert "nan" not in shown.out
 
-    assert run([*asked, "--validate", "--json"]) == 0
-    printed = pd.DataFrame(json.loads(capsys.readouterr().out))
     assert list(printed) == validation_table.COLUMNS
     assert list(printed["score"]) == list(RANKINGS)
     assert run(asked) == 0

@@ -166,4 +166,3 @@ def _is_finished(job: Job, record: Watcher) -> bool:
     else:
         record.ended(job.name, None)
     return True
-

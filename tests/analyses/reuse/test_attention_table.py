@@ -40,7 +40,8 @@ def test_table() -> None:
     heads = [(0, 0), (0, 1), (1, 0), (1, 1), (pd.NA, pd.NA)] * 3
     assert list(zip(table["layer"], table["head"], strict=True)) == heads
     about = {
-        "first": "shift", "second": "copy", "length": 4, "positions": "all", "aligned": True, "n": 6, "seed": 7,
+        "first": "shift", "second": "copy", "length": 4, "positions": "all", "aligned": True, "n": 6, "seeds": 1,
+        "seed": 7,
     }  # fmt: skip
     assert (table[list(about)] == pd.Series(about)).all(axis=None)
     assert table["bootstraps"].tolist() == [0] * 10 + [30] * 5

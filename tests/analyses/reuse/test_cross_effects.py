@@ -103,6 +103,22 @@ def test_intervals_cover(noise: str, second: float) -> None:
         assert 0.93 <= np.mean(hits) <= 0.97, (name, np.mean(hits))
 
 
+def test_every_p_is_corrected_within_the_table() -> None:
+    # A task with itself has no specificity to test: of three tasks' nine rows, six count; and three pairs of tasks.
+    effects = simulated(np.random.default_rng(0).normal(size=(3, 30, 4)) + np.eye(3).repeat(10, axis=1)[:, :, None])
+    table, pairs = effects.table(), double_dissociation(effects)
+    np.testing.assert_allclose(table["q"], scipy.stats.false_discovery_control(table["p"]))
+    others = table["ablated"] != table["scored"]
+    own = table.loc[others, "specificity_p"]
+    np.testing.assert_allclose(table.loc[others, "specificity_q"], scipy.stats.false_discovery_control(own))
+    assert (table.loc[~others, ["specificity_p", "specificity_q"]] == 1).all(axis=None)
+    assert set(zip(table["family"], table["specificity_family"], strict=True)) == {(9, 6)}
+    for p, q in (("p", "q"), ("p_both", "q_both")):
+        np.testing.assert_allclose(pairs[q], scipy.stats.false_discovery_control(pairs[p]))
+        assert (pairs[q] > pairs[p]).any()
+    assert set(pairs["family"]) == {3}
+
+
 # --------------------------------------------------------------------------------------------------------------- errors
 def scored(**about: Any) -> HeadEffects:
     options: dict[str, Any] = {"task": "shift", **about}
@@ -135,6 +151,8 @@ STORED = CrossTaskEffects((scored(), scored(task="copy")), (1, 1)).examples()
          ("4 sets cannot be those of 2 tasks with (1, 2) controls; each task has one set of top heads and its "
           "controls")),
         (lambda: CrossTaskEffects((scored(), scored(task="copy")), (1, 1), 0),
+         "bootstraps = 0 is not possible; allowed is 1 or more"),
+        (lambda: CrossTaskEffects.from_examples(STORED, bootstraps=0),
          "bootstraps = 0 is not possible; allowed is 1 or more"),
         (lambda: CrossTaskEffects.from_examples(STORED.iloc[1:]),
          ("the table must hold every example of every set and task once, for one length, kind, scope, metric and seed; "

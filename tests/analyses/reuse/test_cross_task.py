@@ -36,10 +36,12 @@ ONE = {  # first's top head 1.1, with the control 1.0; second's 0.1, with the co
     ("first", "first"): {
         "heads": "1.1", "shared": 1, "effect": 7, "own": 7, "share": 1, "specificity": 0, "controls": 1,
         "control_mean": -3.5, "p": 1 / 2, "specificity_p": 1,
+        "q": 1, "specificity_q": 1,  # of 1/2, 1, 1, 1/2, and of 1/2, 1/2: 1/2 * 4/2 and 1/2 * 2/2
     },
     ("first", "second"): {
         "heads": "1.1", "shared": 0, "effect": -6, "own": 5, "share": -6 / 5, "specificity": 7 + 6, "controls": 1,
         "control_mean": 3, "p": 1, "specificity_p": 1 / 2,  # the control's specificity is -3.5 - 3
+        "q": 1, "specificity_q": 1 / 2,
     },
     ("second", "first"): {
         "heads": "0.1", "shared": 0, "effect": -6.5, "own": 7, "share": -6.5 / 7, "specificity": 5 + 6.5,
@@ -55,14 +57,17 @@ TWO = {  # each has the 3 other sets of one head in each layer as controls
     ("first", "first"): {
         "heads": "0.0 1.1", "effect": 3, "own": 3, "specificity": 0, "controls": 3,
         "control_mean": (6.5 - 13.5 + 7.5) / 3, "p": 3 / 4, "specificity_p": 1,
+        "q": 1, "specificity_q": 1,  # of 3/4, 2/4, 1, 1/4: 3/4 * 4/3, 2/4 * 4/2, 1, 1/4 * 4; of 3/4, 1/4: 3/4, 1/4 * 2
     },
     ("first", "second"): {
         "heads": "0.0 1.1", "effect": -2, "own": 11, "share": -2 / 11, "specificity": 3 + 2,
         "control_mean": (-5 + 11 - 7) / 3, "p": 2 / 4, "specificity_p": 3 / 4,  # 11.5, -24.5 and 14.5
+        "q": 1, "specificity_q": 3 / 4,
     },
     ("second", "first"): {
         "heads": "0.1 1.0", "effect": -13.5, "own": 3, "share": -4.5, "specificity": 11 + 13.5,
         "control_mean": (6.5 + 3 + 7.5) / 3, "p": 1, "specificity_p": 1 / 4,  # -11.5, -5 and -14.5
+        "q": 1, "specificity_q": 1 / 2,
     },
     ("second", "second"): {
         "heads": "0.1 1.0", "effect": 11, "own": 11, "specificity": 0, "control_mean": (-5 - 2 - 7) / 3, "p": 1 / 4,
@@ -77,7 +82,8 @@ def test_hand_worked_table(k: int, wanted: dict[tuple[str, str], dict[str, Any]]
     assert list(table.columns) == COLUMNS
     assert list(zip(table["ablated"], table["scored"], strict=True)) == list(wanted)
     about = {"length": 2, "kind": "zero", "positions": "all", "metric": "towards_target", "k": k, "bootstraps": 200,
-             "n": 4, "seed": 3}  # fmt: skip
+             "n": 4, "seeds": 1, "seed": 3, "null": "matched sets", "family": 4, "specificity_family": 2,
+             "correction": "Benjamini-Hochberg"}  # fmt: skip
     assert (table[list(about)] == pd.Series(about)).all(axis=None)
     for (_, row), values in zip(table.iterrows(), wanted.values(), strict=True):
         for name, value in values.items():
@@ -102,6 +108,8 @@ def test_hand_worked_dissociation() -> None:
     assert row["control_mean"] == row["control_low"] == row["control_high"] == pytest.approx(-6.5, abs=1e-4)
     assert (row["controls"], row["p"], row["p_both"], row["shared"], row["n"]) == (1, 0.5, 0.5, 0, 4)
     assert row["low"] <= 11.5 <= row["high"]
+    assert (row["null"], row["correction"], row["seeds"]) == ("pairs of matched sets", "Benjamini-Hochberg", 1)
+    assert (row["q"], row["q_both"], row["family"]) == (0.5, 0.5, 1)  # one pair: nothing to correct for
     two = double_dissociation(
         replace(HAND, k=2).effects(hand_model(), [FIRST, SECOND], length=2, n=8, generator=seeded(3))
     ).iloc[0]
@@ -198,9 +206,13 @@ def test_same_seed_same_table_whatever_is_stored() -> None:
     pd.testing.assert_frame_equal(table, again, check_exact=True)
     stored = found.examples().sample(frac=1, random_state=0)  # in any order but that of the tasks
     stored = stored.sort_values("scored", key=lambda names: names.map([t.name for t in TASKS].index), kind="stable")
-    back = CrossTaskEffects.from_examples(stored)
+    back = CrossTaskEffects.from_examples(stored, bootstraps=50)
     pd.testing.assert_frame_equal(table, back.table(), check_exact=True)
     pd.testing.assert_frame_equal(pairs, double_dissociation(back), check_exact=True)
+    redrawn = CrossTaskEffects.from_examples(stored, bootstraps=70).table()
+    assert set(redrawn["bootstraps"]) == {70}
+    assert (redrawn["low"] != table["low"]).any()
+    pd.testing.assert_series_equal(redrawn["effect"], table["effect"])
     other = ablation(MODEL, TASKS, length=4, n=12, generator=seeded(2))
     assert (table["effect"] != other["effect"]).any()
     generator = seeded(1)

@@ -163,7 +163,7 @@ def test_table() -> None:
     assert list(table.columns) == COLUMNS
     assert table["measure"].tolist() == [*MEASURES] * 3
     assert table["layer"].tolist() == [pd.NA] * 4 + [0] * 4 + [1] * 4
-    about = {"first": "shift", "second": "copy", "length": 3, "n": 6, "groups": 3, "seed": 7}
+    about = {"first": "shift", "second": "copy", "length": 3, "n": 6, "groups": 3, "seeds": 1, "seed": 7}
     assert (table[list(about)] == pd.Series(about)).all(axis=None)
     again = GradientSimilarity(groups=3)(model, SHIFT, COPY, length=3, n=6, generator=seeded(7))
     pd.testing.assert_frame_equal(table, again, check_exact=True)

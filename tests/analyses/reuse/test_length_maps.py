@@ -68,7 +68,8 @@ def test_hand_worked_maps() -> None:
     assert table["zone"].tolist() == ["in_range"] * 4 + ["transfer"] * 4 + ["beyond"] * 4
     assert table["lengths"].tolist() == ["1"] * 4 + ["2"] * 4 + ["3"] * 4
     assert table[["layer", "head"]].to_numpy().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]] * 3
-    about = {"task": "first", "kind": "zero", "positions": "all", "metric": "towards_target", "n": 4, "seed": 3}
+    about = {"task": "first", "kind": "zero", "positions": "all", "metric": "towards_target", "n": 4, "seed": 3,
+             "null": "Student's t", "family": 4, "correction": "Benjamini-Hochberg", "seeds": 1}  # fmt: skip
     assert (table[list(about)] == pd.Series(about)).all(axis=None)
     values = np.concatenate([by_hand(length) for length in (1, 2, 3)])
     np.testing.assert_allclose(table["effect"], values / 2, atol=1e-4)
@@ -179,7 +180,10 @@ def test_a_head_is_needed_only_at_transfer_if_all_three_rules_hold() -> None:
     np.testing.assert_allclose(table["p"], p)
     np.testing.assert_allclose(table["q"], benjamini_hochberg(p))
     own = scipy.stats.ttest_1samp(second, 0, axis=1, alternative="greater").pvalue
+    np.testing.assert_allclose(table["transfer_p"], own)
     np.testing.assert_allclose(table["transfer_q"], benjamini_hochberg(own))
+    about = {"null": "Welch's t", "family": 8, "correction": "Benjamini-Hochberg", "seeds": 1}
+    assert (table[list(about)] == pd.Series(about)).all(axis=None)
     np.testing.assert_allclose(table["difference"], second.mean(axis=1) - first.mean(axis=1))
     assert (table["low"] <= table["difference"]).all()
     assert table[["n_in_range", "n_transfer", "negligible"]].drop_duplicates().to_numpy().tolist() == [[200, 200, 0.2]]

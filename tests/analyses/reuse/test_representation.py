@@ -116,7 +116,8 @@ def test_table() -> None:
     assert table["measure"].tolist() == ["cka"] * 3 + ["covariance_cosine"] * 3
     assert table["layer"].tolist() == [0, 1, pd.NA] * 2
     about = {
-        "first": "shift", "second": "copy", "length": 3, "aligned": True, "tokens": 4, "n": 9, "groups": 4, "seed": 7,
+        "first": "shift", "second": "copy", "length": 3, "aligned": True, "tokens": 4, "n": 9, "groups": 4,
+        "seeds": 1, "seed": 7,
     }  # fmt: skip
     assert (table[list(about)] == pd.Series(about)).all(axis=None)
     whole = LEAST(model, SHIFT, COPY, length=3, n=9, generator=seeded(7))

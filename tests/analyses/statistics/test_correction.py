@@ -23,6 +23,14 @@ def test_families() -> None:
     assert benjamini_hochberg(found)["family"].tolist() == [3] * 3  # another family, in the place of the first
 
 
+def test_columns_by_other_names() -> None:
+    table = pd.DataFrame({"p": [0.5, 0.5, 0.5], "own": [0.01, 0.02, 0.3]})
+    found = benjamini_hochberg(table, p="own", q="own_q", family="own_family")
+    assert list(found) == ["p", "own", "own_q", "own_family", "correction"]
+    assert found["own_q"].tolist() == pytest.approx([0.03, 0.03, 0.3])  # .01 * 3/1 and .02 * 3/2, .3 * 3/3
+    assert found["own_family"].tolist() == [3] * 3
+
+
 def test_refused() -> None:
     with pytest.raises(InvalidValueError) as caught:
         benjamini_hochberg(pd.DataFrame({"p": [0.1]}), within=["task"])
@@ -30,3 +38,6 @@ def test_refused() -> None:
     with pytest.raises(InvalidValueError) as caught:
         benjamini_hochberg(pd.DataFrame({"p": [0.1, float("nan")]}))
     assert str(caught.value) == "every p must be a number in [0, 1]; leave out the rows that have none"
+    with pytest.raises(InvalidValueError) as caught:
+        benjamini_hochberg(pd.DataFrame({"p": [0.1], "p_both": [2.0]}), p="p_both")
+    assert str(caught.value) == "every p_both must be a number in [0, 1]; leave out the rows that have none"

@@ -1,12 +1,19 @@
-"""Standard errors, and ratios of means, from values per example."""
+"""Standard errors, ratios of means, and the jackknife, against scipy and worked by hand."""
 
 import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
-from analyses.statistics.errors import bootstrap_ratios, percentile_interval, ratio_of_means, standard_errors
+from analyses.statistics.errors import (
+    bootstrap_ratios,
+    jackknife_errors,
+    percentile_interval,
+    ratio_of_means,
+    standard_errors,
+)
 from tests.analyses.models import seeded
 
 
@@ -76,3 +83,15 @@ def test_bootstrap_samples_without_a_ratio_are_left_out_of_the_interval() -> Non
     draws = np.arange(41.0)[:, None] * [1, -1]
     low, high = percentile_interval(np.insert(draws, 7, np.nan, axis=0))
     np.testing.assert_allclose([low, high], [[1, -39], [39, -1]])
+
+
+def test_jackknife_of_a_mean_is_its_standard_error() -> None:
+    values = np.random.default_rng(0).normal(size=9)
+    left_out = np.array([[np.delete(values, place).mean() for place in range(9)]])
+    assert jackknife_errors(left_out).tolist() == pytest.approx([scipy.stats.sem(values)])
+
+
+def test_jackknife_by_hand() -> None:
+    # Two groups: sqrt(1/2 * (1 + 1)) for values 1 from their mean. Three: sqrt(2/3 * (1 + 0 + 1)). All alike: 0.
+    assert jackknife_errors(np.array([[3.0, 5]])) == pytest.approx([1])
+    assert jackknife_errors(np.array([[1.0, 2, 3], [4, 4, 4]])) == pytest.approx([(4 / 3) ** 0.5, 0])

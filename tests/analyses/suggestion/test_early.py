@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from analyses.suggestion.early import early_config, is_beginning, keeping
+from analyses.suggestion.early import early_config, is_beginning, is_kept
 from tests.training.tiny import tiny_config
 from training import TrainConfig, train
-from training.keeping import checkpoint_steps
 from training.optimizer import learning_rate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,9 +28,9 @@ LATE = {"schedule": "warmup_decay", "decay": 0.4}  # of 12 steps the last round(
 def test_the_last_checkpoint_is_that_of_the_whole_run_to_the_bit(
     tmp_path: Path, settings: dict[str, Any], steps: int, schedule: str
 ) -> None:
-    whole = keeping(tiny_config(train=settings), step=steps)
+    whole = tiny_config(train=settings, measure={"checkpoints": (steps, 12)})
     early = early_config(whole, steps=steps)
-    assert is_beginning(early, whole)
+    assert is_kept(early, whole)
     assert (early.train.steps, early.train.schedule) == (steps, schedule)
     short, long = train(early, tmp_path / "early"), train(whole, tmp_path / "whole")
     assert short.steps == [steps]
@@ -83,7 +82,8 @@ def test_what_is_measured_does_not_matter() -> None:
     assert is_beginning(early_config(other, steps=3), whole)
 
 
-def test_a_checkpoint_is_added_only_where_there_is_none() -> None:
-    config = tiny_config()  # checkpoints at 4, 8 and 12
-    assert keeping(config, step=8) is config
-    assert checkpoint_steps(12, keeping(config, step=3).measure) == {3, 4, 8, 12}
+def test_the_end_is_in_the_whole_run_where_that_has_a_checkpoint() -> None:
+    whole = tiny_config(train=FLAT)  # checkpoints at 4, 8 and 12
+    assert [step for step in range(1, 13) if is_kept(early_config(whole, steps=step), whole)] == [4, 8, 12]
+    falling = tiny_config(train={"schedule": "cosine"})
+    assert not is_kept(early_config(falling, steps=8), falling), "a checkpoint, but of another run"

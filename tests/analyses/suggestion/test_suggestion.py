@@ -22,6 +22,7 @@ from analyses import (
 )
 from analyses.suggestion.candidates import pairs_of
 from analyses.suggestion.ranking import COLUMNS, RUN_COLUMNS
+from analyses.suggestion.scores import main_accuracy
 from analyses.suggestion.trials import ALONE
 from analyses.suggestion.validation_table import GAINED_COLUMNS
 from tasks import Group, InvalidValueError, Member, UnknownNameError, get_task
@@ -39,7 +40,7 @@ PRESET = Preset(
     {
         "model": {"n_layers": 2, "n_heads": 2, "d_model": 16, "d_mlp": 16},
         "train": {"steps": 8, "batch_size": 8, "warmup": 2, "decay": 0.0},
-        "measure": {"checkpoints": 2, "lengths": [3], "n": 4},
+        "measure": {"checkpoints": 4, "lengths": [3], "n": 4},
     },
 )
 ASKED = Suggestion(PAIRS, PRESET, seeds=(3, 4), n=16)
@@ -146,7 +147,7 @@ def test_the_gain_is_what_the_main_task_has_more_than_alone(whole: Path) -> None
         accuracy = [
             evaluate(
                 load_run(whole / trials[one, 3].whole_cell.name).model(), MAIN.task, lengths=[4], n=16,
-                generator=named_generator(3, "test", "shift"),
+                generator=named_generator(3, "gain", "shift"),
             )["accuracy"].iloc[0]
             for one in (name, ALONE)
         ]  # fmt: skip
@@ -175,10 +176,11 @@ def test_called_again_everything_is_read(whole: Path, monkeypatch: pytest.Monkey
     [
         ({"small": ("model.n_layers=1",)}, 2),
         ({"preset": PRESET.override(["train.schedule=cosine", "train.warmup=1"])}, 2),
+        ({"share": 0.4}, 3),  # the whole runs keep steps 2, 4, 6 and 8
     ],
-    ids=["small", "cosine"],
+    ids=["small", "cosine", "not kept"],
 )
-def test_evidence_that_is_no_beginning_is_trained_beside_the_whole_runs(
+def test_evidence_that_no_whole_run_keeps_is_trained_beside_them(
     tmp_path: Path, changes: dict[str, Any], steps: int
 ) -> None:
     other = replace(ASKED, **changes, seeds=(3,))
@@ -188,10 +190,33 @@ def test_evidence_that_is_no_beginning_is_trained_beside_the_whole_runs(
         run, step = trial.evidence(tmp_path / "s")
         assert run.config == trial.early
         assert (run.steps, step) == ([steps], steps)
-        assert load_run(tmp_path / "s" / trial.whole_cell.name).steps == [4, 8]
+        assert load_run(tmp_path / "s" / trial.whole_cell.name).steps == [2, 4, 6, 8]
     assert other.trials[1].whole.model.n_layers == 2
     assert other.trials[1].early.model.n_layers == (1 if "small" in changes else 2)
     assert set(SuggestionValidation(other).measure(tmp_path / "s")["steps"]) == {steps}
+
+
+def test_the_share_does_not_change_the_whole_runs(whole: Path, tmp_path: Path) -> None:
+    names = sorted(path.name for path in whole.iterdir())
+    for share in (0.5, 1.0):  # their checkpoints are there
+        cells = SuggestionValidation(replace(ASKED, share=share)).cells(whole)
+        assert sorted(cell.name for cell in cells) == names
+    cells = SuggestionValidation(replace(ASKED, share=0.4)).cells(whole)
+    assert sorted(cell.name for cell in cells if cell.values["run"] == "whole") == names
+    assert [cell.config.train.steps for cell in cells if cell.values["run"] == "early" and cell.config] == [3] * 8
+
+
+def test_scores_and_gains_have_examples_of_their_own(whole: Path) -> None:
+    # The early run is the whole one: the same weights, so token accuracy and exact match differ by the examples only.
+    asked = replace(ASKED, share=1.0)
+    run, step = asked.trials[1].evidence(whole)
+    one, two = (main_accuracy(run, step, length=4, n=64, examples=examples) for examples in ("test", "gain"))
+    assert one != two
+    wanted = [
+        evaluate(run.model(), MAIN.task, lengths=[4], n=64, generator=named_generator(3, examples, "shift"))
+        for examples in ("test", "gain")
+    ]
+    assert [one[1], two[1]] == [table["token_accuracy"].iloc[0] for table in wanted]
 
 
 def test_an_unembedding_for_each_task(tmp_path: Path) -> None:
@@ -216,9 +241,9 @@ def test_failed_runs_are_told_and_nothing_is_ranked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("s/config.json", "'.*s' holds a run, no suggestion; choose another name"),
-        ("s/study.json", "'.*s' holds a study, no suggestion; choose another name"),
-        ("s/sweep.json", "'.*s' holds a sweep, no suggestion; choose another name"),
+        ("s/config.json", "'.*s' holds a run, not a suggestion; choose another name"),
+        ("s/study.json", "'.*s' holds a study, not a suggestion; choose another name"),
+        ("s/sweep.json", "'.*s' holds a sweep, not a suggestion; choose another name"),
         ("s.partial/x", "'.*s.partial' ends in '.partial', which marks unfinished runs; choose another name"),
     ],
 )

@@ -56,6 +56,14 @@ def test_gap_is_the_mean_distance_of_the_two_curves(run: Run) -> None:
     assert len(list((run.path / "results").glob("gap-curves-*.parquet"))) == len(stored) + 1
 
 
+def test_another_version_measures_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    GeneralizationGap(n=4).curves(run)
+    stored = set((run.path / "results").glob("gap-curves-*.parquet"))
+    monkeypatch.setattr("analyses.transfer.gap.version", lambda name: f"another {name}")
+    GeneralizationGap(n=4).curves(run)
+    assert len(set((run.path / "results").glob("gap-curves-*.parquet")) - stored) == 1
+
+
 def test_long_grids_are_thinned_evenly(tmp_path: Path) -> None:
     config = tiny_config(mixture=[SHIFT, COPY | {"max_length": 94}], train={"steps": 1}, measure={"checkpoints": 1})
     lengths = GeneralizationGap().lengths(train(config, tmp_path / "run"))

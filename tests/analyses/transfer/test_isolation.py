@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,9 +12,10 @@ import pandas as pd
 import pytest
 
 from analyses import HeadAblation, Isolation, isolation_table
-from analyses.transfer.isolation_table import COLUMNS, RUN_COLUMNS
+from analyses.statistics.resampling import one_sided_p
+from analyses.transfer.isolation_table import COLUMNS, REUSE_COLUMNS, RUN_COLUMNS
 from tasks import InvalidValueError, UnknownNameError
-from training import SweepResult, evaluate, load_run, named_generator, train
+from training import Run, SweepResult, evaluate, load_run, named_generator, train
 from training.conditions import Condition, condition_config
 from training.presets import load_preset
 from training.sweep.cells import cell_name
@@ -130,6 +132,37 @@ def test_reuse_is_missing_without_another_task(runs: pd.DataFrame) -> None:
     assert runs["reuse"].isna().eq(alone).all()
 
 
+def test_reuse_beside_heads_shuffled_within_layers(
+    asked: Isolation, result: SweepResult, runs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Four heads in one layer: 24 orders, in each of two seeds by itself. So the null is over 24 * 24 means.
+    monkeypatch.setattr(Run, "model", None)  # what would be called to measure anything
+    found = replace(asked, permutations=5_000).reuse(result)
+    assert list(found) == REUSE_COLUMNS
+    assert list(found["condition"]) == ["auxiliary", "control", "shuffled", "short"]
+    assert set(zip(found["reuse_null"], found["reuse_permutations"], strict=True)) == {("within_layer", 5_000)}
+    for condition, _, mean, p, _ in found.itertuples(index=False):
+        cosines = []
+        for seed in (3, 4):
+            path_, other = path(result, condition, seed) / "results", row(runs, condition, seed)["others"]
+            first, second = (effects_read(path_, task) for task in ("shift", other))
+            orders = np.array(list(permutations(range(4))))
+            cosines.append(first[orders] @ second / np.sqrt((first @ first) * (second @ second)))
+        every = (cosines[0][:, None] + cosines[1]).flatten() / 2
+        observed = np.mean([row(runs, condition, seed)["reuse"] for seed in (3, 4)])
+        assert observed == pytest.approx(every[0])  # the first order is the true one
+        assert mean == pytest.approx(every.mean(), abs=5 * every.std() / 5_000**0.5)
+        assert p == pytest.approx(one_sided_p(float(observed), every, alike=1), abs=0.03)
+
+
+def effects_read(results: Path, task: str) -> np.ndarray:
+    """The mean effect of each head, from what is kept of each example."""
+    (stored,) = results.glob(f"effects-{task}-*.parquet")
+    table = pd.read_parquet(stored)
+    assert table.groupby("heads").size().tolist() == [8] * 4
+    return table.groupby("heads")["effect"].mean().to_numpy()
+
+
 def test_several_auxiliaries_give_the_mean_of_their_cosines(tmp_path: Path, asked: Isolation) -> None:
     two = replace(asked, group="capitalize_reverse-scaled", fixed={**FIXED, "train.steps": 2})
     cell = two.grid.cells()[0]
@@ -153,12 +186,12 @@ def test_asked_again_it_reads_what_is_there(
         raise AssertionError("computed again")
 
     monkeypatch.setattr("analyses.transfer.isolation.evaluate", never)
-    monkeypatch.setattr(HeadAblation, "__call__", never)
+    monkeypatch.setattr(HeadAblation, "effects", never)
     monkeypatch.setattr("training.loop.Training.step", never)
     seen: list[tuple[int, int]] = []
     table = asked(result.folder, on_run=lambda *at: seen.append(at))
     assert seen == [(place, 12) for place in range(1, 13)]
-    pd.testing.assert_frame_equal(table, isolation_table(runs))
+    pd.testing.assert_frame_equal(table, isolation_table(runs, asked.reuse(result)))
     assert list(table.columns) == COLUMNS
 
 
@@ -180,6 +213,8 @@ def test_a_failed_run_leaves_nothing_to_compare(tmp_path: Path, asked: Isolation
          ("config key 'axes' = {'condition': ('auxiliary', 'alone', 'control', 'shuffled', 'short', 'matched'), "
           "'seed': (1, 1)}: axis 'seed' names 1 twice; each value may stand once")),
         ("copy+shift", {"n": 3}, InvalidValueError, "n = 3 examples are too few for an isolation; use at least 4"),
+        ("copy+shift", {"permutations": 0}, InvalidValueError,
+         "permutations = 0 is not possible; allowed is 1 or more"),
         ("copy+shift", {"fixed": {"seed": 3}}, InvalidValueError,
          "fixed names 'seed', which an isolation chooses itself; leave it out there"),
         ("copy+shft", {}, UnknownNameError, "unknown group 'copy+shft'; did you mean 'copy+shift'?"),

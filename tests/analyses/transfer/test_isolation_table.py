@@ -10,7 +10,7 @@ from scipy.stats import permutation_test
 
 from analyses import isolation_table
 from analyses.statistics.seeds import sign_flip_p
-from analyses.transfer.isolation_table import COLUMNS, RUN_COLUMNS
+from analyses.transfer.isolation_table import COLUMNS, REUSE_COLUMNS, RUN_COLUMNS
 from tasks import InvalidValueError
 
 T = 4.302652729911275  # the 97.5 % quantile of Student's t with 2 degrees of freedom
@@ -43,9 +43,18 @@ def runs(accuracy: dict[str, tuple[float, ...]] | None = None, **settings: objec
     return pd.DataFrame(rows, columns=RUN_COLUMNS).astype({"auxiliary_length": "Int64"})
 
 
+def chance(**p: float) -> pd.DataFrame:
+    """How reuse stands beside chance: a row per condition, with its p."""
+    rows = [(condition, "within_layer", 0.05, value, 99) for condition, value in p.items()]
+    return pd.DataFrame(rows, columns=REUSE_COLUMNS)
+
+
+CHANCE = chance(auxiliary=0.01, control=0.4, shuffled=0.03)
+
+
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    return isolation_table(runs()).set_index("condition", drop=False)
+    return isolation_table(runs(), CHANCE).set_index("condition", drop=False)
 
 
 def of(table: pd.DataFrame, condition: str, *columns: str) -> list[Any]:
@@ -94,6 +103,8 @@ def test_p_counts_sign_flips_and_q_corrects_for_the_conditions(table: pd.DataFra
     tested = table.drop(index="alone")
     assert tested["p"].to_list() == [0.125, 1.0, 0.5]
     assert tested["q"].to_list() == pytest.approx([0.375, 1.0, 0.75])
+    assert set(zip(tested["family"], tested["correction"], strict=True)) == {(3, "Benjamini-Hochberg")}
+    assert of(table, "alone", "family", "correction") == [0, ""]
     assert set(tested["null"]) == {"sign flips"}
     assert set(tested["permutations"]) == {8}
     assert set(tested["smallest_p"]) == {0.125}
@@ -110,9 +121,20 @@ def test_reuse_is_missing_where_one_task_is_trained(table: pd.DataFrame) -> None
     assert table["main_examples"].to_list() == [16, 32, 16, 16]
 
 
+def test_reuse_stands_beside_chance(table: pd.DataFrame) -> None:
+    # Benjamini and Hochberg: .01 * 3, .03 * 3/2, .4; in whatever order the conditions come.
+    about = ("reuse_null", "reuse_null_mean", "reuse_p", "reuse_q", "reuse_family", "reuse_permutations")
+    assert of(table, "auxiliary", *about) == ["within_layer", 0.05, 0.01, pytest.approx(0.03), 3, 99]
+    assert of(table, "shuffled", "reuse_p", "reuse_q") == [0.03, pytest.approx(0.045)]
+    assert of(table, "control", "reuse_p", "reuse_q") == [0.4, 0.4]
+    assert of(table, "alone", *about) == ["", None, None, None, 0, 0]
+    mixed = isolation_table(runs(), CHANCE[::-1]).set_index("condition", drop=False)
+    pd.testing.assert_frame_equal(mixed, table)
+
+
 @pytest.mark.parametrize("auxiliary", [(0.1, 0.2, 0.3), (0.0, 0.1, 0.2)])
 def test_without_a_gain_of_the_auxiliary_there_is_nothing_to_share(auxiliary: tuple[float, ...]) -> None:
-    found = isolation_table(runs({**ACCURACY, "auxiliary": auxiliary}))
+    found = isolation_table(runs({**ACCURACY, "auxiliary": auxiliary}), CHANCE)
     assert found["share"].to_list() == [0.0, 0.0, 0.0, 0.0]
 
 
@@ -129,7 +151,7 @@ def test_p_is_scipy_s(seeds: int) -> None:
 
 def test_order_of_rows_does_not_matter() -> None:
     mixed = runs().sort_values("seed", ascending=False, kind="stable")
-    pd.testing.assert_frame_equal(isolation_table(mixed), isolation_table(runs()))
+    pd.testing.assert_frame_equal(isolation_table(mixed, CHANCE), isolation_table(runs(), CHANCE))
 
 
 @pytest.mark.parametrize(
@@ -157,10 +179,28 @@ def test_order_of_rows_does_not_matter() -> None:
 )  # fmt: skip
 def test_what_cannot_be_compared_is_refused(table: pd.DataFrame, text: str) -> None:
     if not text:  # conditions may differ in their settings
-        assert isolation_table(table)["steps"].to_list() == [9, 8]
+        assert isolation_table(table, chance(auxiliary=0.5))["steps"].to_list() == [9, 8]
         return
     with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
-        isolation_table(table)
+        isolation_table(table, CHANCE)
+
+
+def test_reuse_that_is_compared_in_other_conditions_is_refused() -> None:
+    text = (
+        "reuse is measured in auxiliary, control, shuffled, and compared with chance in auxiliary; give what "
+        "`Isolation.reuse` finds of the same runs"
+    )
+    with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
+        isolation_table(runs(), chance(auxiliary=0.5))
+    text = "reuse is measured in no condition, and compared with chance in auxiliary; give"
+    with pytest.raises(InvalidValueError, match=f"^{text}"):
+        isolation_table(runs().assign(reuse=np.nan), chance(auxiliary=0.5))
+
+
+def test_without_reuse_anywhere_it_is_missing() -> None:
+    found = isolation_table(runs().assign(reuse=np.nan), chance())
+    assert found[["reuse", "reuse_low", "reuse_p", "reuse_q"]].isna().all(axis=None)
+    assert set(found["reuse_permutations"]) == {0}
 
 
 def test_too_many_differences_are_refused() -> None:

@@ -228,6 +228,13 @@ def test_results_of_other_weights_are_not_taken(copied: Path) -> None:
     ]
 
 
+def test_results_of_another_version_are_not_taken(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set((copied / "results").iterdir())
+    monkeypatch.setattr("analyses.transfer.study.version", lambda name: f"another {name}")
+    STUDY.measure(copied, runs_of(copied), command="interp study copy+shift")
+    assert len(set((copied / "results").iterdir()) - before) == len(before)
+
+
 # -------------------------------------------------------------------------------------------------------------- opening
 def test_open_study_makes_the_study_again(tiny_study: Path) -> None:
     assert open_study(tiny_study) == STUDY
