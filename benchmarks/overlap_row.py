@@ -142,7 +142,8 @@ def check_equal(effects: list[HeadEffects], values: list[np.ndarray]) -> None:
 
 def print_overlap(console: Console, found: Overlaps) -> None:
     """One table."""
-    title = f"overlap of stored effects: {EXAMPLES} examples, {OVERLAP.permutations:,} shuffles, {OVERLAP.bootstraps} samples"
+    sizes = f"{EXAMPLES} examples, {OVERLAP.permutations:,} shuffles, {OVERLAP.bootstraps} samples"
+    title = f"overlap of stored effects: {sizes}"
     table = Table(title=title, title_justify="left")
     for heading in (
         "heads",

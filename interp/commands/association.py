@@ -74,22 +74,21 @@ def association(
         _check_checkpoints(loaded)
     paths = [_followed(reuse, part) for part in alike(loaded)]
     if trajectories:
-        emit(
-            pd.concat(paths, ignore_index=True),
-            output,
-            columns=["run", "step", "quantity", "metric", "value"],
-            title="",
-        )
+        columns = ["run", "step", "quantity", "metric", "value"]
+        emit(pd.concat(paths, ignore_index=True), output, columns=columns, title="reuse and transfer over training")
         return
-    tables = [
-        find_leads(path) if leads else associate(path, draws=draws, generator=named_generator(seed, "association"))
-        for path in paths
-    ]
+    tables: list[pd.DataFrame] = []
+    for path in paths:
+        found = (
+            find_leads(path) if leads else associate(path, draws=draws, generator=named_generator(seed, "association"))
+        )
+        tables.append(found.assign(run=path["run"].iloc[0]))  # the first of its runs tells configurations apart
     table = pd.concat(tables, ignore_index=True)
-    pooled = table[table["level"] == "pooled"]
-    title = "reuse of heads and transfer over training" + (", all seeds together" if len(pooled) else "")
+    one_seed = table.groupby("run")["level"].transform("nunique") == 1
     say(LEADS_NOTE if leads else NOTE)
-    emit(table, output, columns=LEADS if leads else COLUMNS, title=title, shown=pooled if len(pooled) else None)
+    columns = [*(["run"] if len(paths) > 1 else []), *(LEADS if leads else COLUMNS)]
+    title = "reuse of heads and transfer over training, all seeds of a configuration together"
+    emit(table, output, columns=columns, title=title, shown=table[(table["level"] == "pooled") | one_seed])
 
 
 def _check_checkpoints(runs: "list[Run]") -> None:

@@ -55,7 +55,8 @@ def study(
         "--marking": form.marking,
     }
     given = {option: value for option, value in options.items() if value is not None}
-    changes = (set_, given, () if n == 1024 else n, *((seeds, checkpoints) if seeds > 1 else kept))
+    several = ("seeds", 40 if checkpoints is None else checkpoints)  # not how many: more seeds go on in the same folder
+    changes = (set_, given, () if n == 1024 else n, *(several if seeds > 1 else kept))
     folder = ROOT / (name or default_name(group, preset, seed, changes=changes))
     if seeds != 1:
         from interp.seed_studies import run_seed_study, seed_study
