@@ -215,7 +215,8 @@ def test_examples_make_the_effects_again(sets: Any, tmp_path: Path) -> None:
 def test_examples_hold_a_row_per_set_and_example() -> None:
     table = effects_of(THREE, heads_per_layer=2).examples()
     assert list(table.columns) == [
-        "task", "length", "kind", "positions", "metric", "heads", "example", "clean", "ablated", "effect",
+        "task", "length", "kind", "positions", "metric", "model", "task_key", "heads", "example", "clean", "ablated",
+        "effect",
     ]  # fmt: skip
     assert table["heads"].tolist() == ["0.0"] * 3 + ["0.1"] * 3
     assert table["example"].tolist() == [0, 1, 2] * 2

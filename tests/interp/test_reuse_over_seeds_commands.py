@@ -203,9 +203,10 @@ def paths(runs: list[Run]) -> pd.DataFrame:
 def test_association_of_two_seeds(pair: list[Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["association", *(one.name for one in pair), "--n", "8", "--draws", "50", "--seed", "3"]
     table = rows(asked, capsys)
-    assert list(table) == association_module.COLUMNS
+    assert list(table) == [*association_module.COLUMNS, "run"]
+    assert set(table["run"]) == {pair[0].name}
     direct = association(paths(pair), draws=50, generator=named_generator(3, "association"))
-    assert_equal(table, direct)
+    assert_equal(table.drop(columns="run"), direct)
     for ending in ("csv", "parquet"):
         path = tmp_path / f"x.{ending}"
         assert run([*asked, "--out", str(path)]) == 0
@@ -215,7 +216,7 @@ def test_association_of_two_seeds(pair: list[Run], tmp_path: Path, capsys: pytes
     capsys.readouterr()
     assert run(asked) == 0
     shown = capsys.readouterr()
-    assert "reuse of heads and transfer over training, all seeds together" in shown.out
+    assert "reuse of heads and transfer over training, all seeds of a configuration together" in shown.out
     pooled = int((table["level"] == "pooled").sum())
     assert f"{pooled} of {len(table)} rows; --json or --out gives all of them\n" in shown.err
     assert shown.err.startswith("spearman: of the raw series; detrended, p and q: ")
@@ -228,8 +229,8 @@ def test_association_leads_and_trajectories(
     expected = paths(pair)
     monkeypatch.setattr(Run, "model", None)  # all of it is kept with the runs
     table = rows(["association", *names, "--n", "8", "--leads"], capsys)
-    assert list(table) == leads_module.COLUMNS
-    assert_equal(table, leads(expected))
+    assert list(table) == [*leads_module.COLUMNS, "run"]
+    assert_equal(table.drop(columns="run"), leads(expected))
     table = rows(["association", *names, "--n", "8", "--trajectories"], capsys)
     assert list(table) == over_training.COLUMNS
     assert_equal(table, expected)
