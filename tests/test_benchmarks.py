@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import evaluation_row, lens3, machine, operations, peers, sampling_row
+from benchmarks import evaluation_row, lens3, machine, operations, overlap_row, peers, sampling_row
 from benchmarks.__main__ import bench
 from benchmarks.ablation_row import ablation_maps, check_equal, sample_batches
 from benchmarks.attribution_row import bridge_passes, bridge_scores, mean_scores, our_scores
@@ -408,6 +408,24 @@ def test_bench_of_sampling_has_every_task_and_group(
     printed = capsys.readouterr().out
     assert "sampling, 4 examples, one thread" in printed
     assert "share of a training" in printed
+
+
+@pytest.mark.slow
+def test_bench_of_overlap_agrees_with_scipy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        overlap_row, "OVERLAP", dataclasses.replace(overlap_row.OVERLAP, permutations=2_000, bootstraps=20)
+    )
+    monkeypatch.setattr(overlap_row, "EXAMPLES", 8)
+    monkeypatch.setattr(overlap_row, "SHAPES", ((2, 3),))
+    out = tmp_path / "bench.json"
+    bench(rows=("overlap",), seconds=0.1, threads=torch.get_num_threads(), out=out)  # p-values differ: RuntimeError
+    (row,) = json.loads(out.read_text())["rows"]
+    (size,) = row["sizes"]
+    assert size["heads"] == 6
+    assert all(size[name]["median"] > 0 for name in ("seconds", "scipy", "loop", "over_scipy", "over_loop"))
+    assert "overlap of stored effects: 8 examples, 2,000 shuffles, 20 samples" in capsys.readouterr().out
 
 
 def test_the_mixture_s_lengths_are_those_of_the_title() -> None:
