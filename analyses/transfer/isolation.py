@@ -16,14 +16,13 @@ from analyses.reuse.run_effects import Measured, run_effects
 from analyses.statistics.resampling import one_sided_p
 from analyses.statistics.seeds import check_paired_seeds
 from analyses.store import stored_table
-from analyses.transfer.conditions import finished_runs
+from analyses.transfer.conditions import check_fixed, finished_runs, group_of
 from analyses.transfer.isolation_table import REUSE_COLUMNS, RUN_COLUMNS, isolation_table
 from tasks import Group, InvalidValueError
 from training import Grid, Run, Serial, SweepResult, Watcher, evaluate, named_generator, run_sweep
 from training.conditions import isolating_conditions
 from training.runs import Weights, fresh_model
 from training.sweep import Cell, Engine
-from training.sweep.cells import Choice
 
 MAP = HeadAblation(kind="mean", metric="nll")
 """The ablation map in which reuse is measured."""
@@ -80,9 +79,7 @@ class Isolation:
             raise InvalidValueError(f"n = {self.n} examples are too few for an isolation; use at least 4")
         if self.permutations < 1:
             raise InvalidValueError(f"permutations = {self.permutations} is not possible; allowed is 1 or more")
-        for key in ("group", "preset", "condition", "seed"):
-            if key in self.fixed:
-                raise InvalidValueError(f"fixed names {key!r}, which an isolation chooses itself; leave it out there")
+        check_fixed(self.fixed, chosen=("group", "preset", "condition", "seed"), by="an isolation")
         if not self.tasks.auxiliaries:
             raise InvalidValueError(
                 f"group {self.group!r} has no auxiliary tasks, so there is nothing to isolate; choose another group"
@@ -92,8 +89,7 @@ class Isolation:
     @property
     def tasks(self) -> Group:
         """The group, at the lengths and with the marking that are asked for."""
-        own = {key: value for key, value in self.fixed.items() if key in Choice.model_fields}
-        return Choice.read({**own, "group": self.group}).tasks()
+        return group_of(self.group, self.fixed)
 
     @property
     def grid(self) -> Grid:

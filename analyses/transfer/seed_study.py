@@ -19,7 +19,7 @@ from analyses.statistics.correction import benjamini_hochberg
 from analyses.statistics.seeds import check_paired_seeds
 from analyses.statistics.shifts import FEWEST
 from analyses.store import stored_table
-from analyses.transfer.conditions import finished_runs
+from analyses.transfer.conditions import check_fixed, finished_runs, group_of
 from analyses.transfer.gain import transfer_gains
 from analyses.transfer.gap import GeneralizationGap, gap_grid
 from tasks import Group, InvalidValueError, same_prompts
@@ -29,7 +29,6 @@ from training.config import TrainConfig
 from training.keeping import checkpoint_steps
 from training.runs import Weights
 from training.sweep import Cell, Engine
-from training.sweep.cells import Choice
 
 ABLATION = HeadAblation(kind="mean", metric=METRICS[0])
 
@@ -93,11 +92,9 @@ class SeedStudy:
         check_paired_seeds(self.seeds)
         if self.n < 4:
             raise InvalidValueError(f"n = {self.n} examples are too few for a study; use at least 4")
-        for key in ("group", "preset", "condition", "seed", "measure.checkpoints"):
-            if key in self.fixed:
-                raise InvalidValueError(
-                    f"fixed names {key!r}, which a study over seeds chooses itself; leave it out there"
-                )
+        check_fixed(
+            self.fixed, chosen=("group", "preset", "condition", "seed", "measure.checkpoints"), by="a study over seeds"
+        )
         if not self.tasks.auxiliaries:
             raise InvalidValueError(
                 f"group {self.group!r} has no auxiliary tasks, so nothing can be shared; choose another group"
@@ -109,8 +106,7 @@ class SeedStudy:
     @property
     def tasks(self) -> Group:
         """The group, at the lengths and with the marking that are asked for."""
-        own = {key: value for key, value in self.fixed.items() if key in Choice.model_fields}
-        return Choice.read({**own, "group": self.group}).tasks()
+        return group_of(self.group, self.fixed)
 
     @property
     def grid(self) -> Grid:
