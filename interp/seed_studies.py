@@ -1,7 +1,6 @@
 """A study over seeds as the command line runs it: a live table while it trains, tables and a figure at the end."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from interp.engines import Engines, chosen_engine
 from interp.options import Form
 from interp.paper import save_figure
 from interp.paper.reuse import reuse_figure
-from interp.sweep_table import SweepMonitor, counted
+from interp.sweep_table import SweepMonitor, tell_failures
 from interp.sweep_values import fixed_values
 from tasks import BrokenRunError
 from training.files import read_table, write_table
@@ -42,12 +41,7 @@ def run_seed_study(study: SeedStudy, folder: Path, engines: Engines) -> int:
     monitor = SweepMonitor(study.grid.cells(), folder.name)
     with monitor.running():
         result = study.train(folder, engine=engine, watcher=monitor)
-    for cell, error in zip(result.cells, result.status["error"], strict=True):
-        if error:
-            say(f"failed: {cell.title}: {error}")
-    say(f"sweep: {folder} ({counted(Counter(result.status['status']))})")
-    if "failed" in set(result.status["status"]):
-        say("nothing is compared, since that needs all runs; start the same command again to train what is missing")
+    if tell_failures(result):
         return 1
     with counting() as bar:
         results = study.measure(result, on_run=bar("measuring"))

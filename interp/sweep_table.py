@@ -106,6 +106,18 @@ def counted(counts: Counter[str]) -> str:
     return ", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state]) or "no cells"
 
 
+def tell_failures(result: SweepResult) -> bool:
+    """Says how the runs of a comparison ended; whether one of them failed, so that nothing can be compared."""
+    for cell, error in zip(result.cells, result.status["error"], strict=True):
+        if error:
+            say(f"failed: {cell.title}: {error}")
+    counts = Counter(result.status["status"])
+    say(f"sweep: {result.folder} ({counted(counts)})")
+    if counts["failed"]:
+        say("nothing is compared, since that needs all runs; start the same command again to train what is missing")
+    return counts["failed"] > 0
+
+
 def headline(result: SweepResult) -> pd.DataFrame:
     """A row for each finished cell: the main task's exact match at its own, the transfer and the auxiliary's length."""
     table = result.table[result.table["weights"] == "averaged"]

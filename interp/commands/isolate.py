@@ -1,6 +1,5 @@
 """`interp isolate`."""
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,7 @@ from interp.engines import Engines, chosen_engine
 from interp.options import Form, Output, Settings
 
 if TYPE_CHECKING:
-    from training import SweepResult
+    pass
 
 COLUMNS = (
     "condition",
@@ -62,7 +61,7 @@ def isolate(
     """
     check_output(output)
     from analyses import Isolation, isolation_table
-    from interp.sweep_table import SweepMonitor
+    from interp.sweep_table import SweepMonitor, tell_failures
     from interp.sweep_values import fixed_values
     from training.run_config import ROOT
 
@@ -72,7 +71,7 @@ def isolate(
     monitor = SweepMonitor(asked.grid.cells(), folder.name)
     with monitor.running():
         result = asked.train(folder, engine=engine, watcher=monitor)
-    if _told(result):
+    if tell_failures(result):
         return 1
     with counting() as bar:
         runs = asked.measure(result, on_run=bar("runs measured"))
@@ -82,17 +81,3 @@ def isolate(
     say(f"p: {2**seeds} flips of the seeds' signs, so never below {2.0**-seeds:.2g}; q: over the conditions")
     emit(table, output, columns=COLUMNS, title=title)
     return 0
-
-
-def _told(result: "SweepResult") -> bool:
-    """Says how the runs ended; whether one of them failed."""
-    from interp.sweep_table import counted
-
-    for cell, error in zip(result.cells, result.status["error"], strict=True):
-        if error:
-            say(f"failed: {cell.title}: {error}")
-    counts = Counter(result.status["status"])
-    say(f"sweep: {result.folder} ({counted(counts)})")
-    if counts["failed"]:
-        say("nothing is compared, since that needs all runs; start the same command again to train what is missing")
-    return counts["failed"] > 0
