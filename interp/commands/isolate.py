@@ -1,14 +1,11 @@
 """`interp isolate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from interp.console import check_output, counting, emit, say
 from interp.engines import Engines, chosen_engine
 from interp.options import Form, Output, Settings
-
-if TYPE_CHECKING:
-    pass
 
 COLUMNS = (
     "condition",
