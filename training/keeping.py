@@ -12,6 +12,7 @@ from torch import Tensor
 from tasks import BrokenRunError, InvalidValueError, Member
 from training.config import MeasureConfig, TrainConfig
 from training.evaluate import evaluate
+from training.feed import feed
 from training.files import AGAIN, ELSEWHERE, read_table, read_tensors, write_table, write_tensors
 from training.folder import STATE
 from training.loop import Training
@@ -65,9 +66,10 @@ class Keeper:
     def go(self, on_step: Callable[[Progress], object]) -> None:
         """Trains to the end."""
         steps, training = self.config.train.steps, self.training
+        reading = feed(self.config, training.mixture, first=training.done, device=training.model.device)
         while training.done < steps:
             with self.watch.step():
-                losses, norm = training.step(training.done)
+                losses, norm = training.step(training.done, next(reading))
                 self.losses += losses
                 loss, gradient = float(losses[:, 0].sum() / losses[:, 1].sum()), float(norm)
             self.watch.count(int(training.examples.sum()), training.tokens, int(losses[:, 1].sum()))

@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.config import TrainConfig
-from training.mixture import Examples, draw_examples
-from training.model import HookedTransformer, pack
+from training.feed import Part, StepExamples, read_at
+from training.model import HookedTransformer
 from training.optimizer import AveragedWeights, learning_rate, make_optimizer
-from training.randomness import named_generator
 from training.run_config import mixture_of
 from training.runs import fresh_model, load_weights, weight_kinds
 
@@ -34,6 +33,8 @@ class Training:
         self.config = config
         self.mixture = mixture_of(config)
         self.model = fresh_model(config).to(device)
+        if self.model.device.type == "cuda":
+            self.model.compile_packed()
         self.optimizer = make_optimizer(self.model, config.train)
         names = weight_kinds(config.train)[1:]
         self.averages = {
@@ -44,29 +45,28 @@ class Training:
         self.examples = torch.zeros(len(self.mixture), dtype=torch.int64)
         self.tokens = 0
 
-    def step(self, step: int) -> tuple[Tensor, Tensor]:
+    def step(self, step: int, read: StepExamples | None = None) -> tuple[Tensor, Tensor]:
         """One optimiser step.
 
         Args:
             step: Its number, on which its examples and its learning rate depend.
+            read: Its examples, if they were drawn before (`feed`).
 
         Returns:
             For each task the summed loss (nats) and the number of scored tokens [task, 2]; and the gradient's norm
             before clipping.
         """
         settings = self.config.train
-        drawn = self._draw(step)
-        scored = int(drawn.batch.scored.sum())
-        self.examples = drawn.task.bincount(minlength=len(self.mixture))
-        self.tokens = drawn.tokens
-        losses = torch.zeros(len(self.mixture), 2)
-        for part in drawn.within(settings.token_budget):
+        read = read or read_at(self.config, self.mixture, step)
+        self.examples, self.tokens = read.examples, read.tokens
+        losses = torch.zeros(len(self.mixture), 2, device=self.model.device)
+        for part in read.parts:
             part = part.to(self.model.device)
             with torch.autocast(self.model.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
                 nll, task = token_losses(self.model, part)
-            (nll.sum() / scored).backward()
+            (nll.sum() / read.scored).backward()
             found = torch.stack((nll.detach(), torch.ones_like(nll)), dim=1)
-            losses += torch.zeros(len(losses), 2, device=found.device).index_add_(0, task, found).to("cpu")
+            losses += torch.zeros_like(losses).index_add_(0, task, found)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, settings)
@@ -75,13 +75,7 @@ class Training:
         for average in self.averages.values():
             average.update(step)
         self.done = step + 1
-        return losses, norm
-
-    def _draw(self, step: int) -> Examples:
-        config = self.config
-        seed = config.seed if config.data_seed is None else config.data_seed
-        generator = named_generator(seed, "train", step)
-        return draw_examples(self.mixture, n=config.train.batch_size, generator=generator, draw=config.train.draw)
+        return losses.to("cpu"), norm
 
     def weights(self) -> dict[str, dict[str, Tensor]]:
         """All kinds of weights (`weight_kinds`); `raw` is a copy, the averages are those that go on changing."""
@@ -123,18 +117,16 @@ class Training:
             self.optimizer.state[parameter] = {"step": steps, **moments}
 
 
-def token_losses(model: HookedTransformer, examples: Examples) -> tuple[Tensor, Tensor]:
+def token_losses(model: HookedTransformer, part: Part) -> tuple[Tensor, Tensor]:
     """The negative log likelihood of every scored token [scored], and its task [scored]."""
-    batch = examples.batch
-    hidden = model.packed_residual(pack(batch))
-    task = examples.task.repeat_interleave(batch.scored.sum(dim=1))
+    hidden, task = model.packed_residual(part.packed), part.task
     if model.config.task_heads == 1:
-        return F.cross_entropy(model.logits(hidden), batch.targets, reduction="none"), task
+        return F.cross_entropy(model.logits(hidden), part.targets, reduction="none"), task
     order = task.argsort(stable=True)
-    targets, counts = batch.targets[order], task.bincount(minlength=model.config.task_heads).tolist()
+    targets, counts = part.targets[order], task.bincount(minlength=model.config.task_heads).tolist()
     parts = [
-        F.cross_entropy(model.logits(part, task=place), wanted, reduction="none")
-        for place, (part, wanted) in enumerate(zip(hidden[order].split(counts), targets.split(counts), strict=True))
+        F.cross_entropy(model.logits(rows, task=place), wanted, reduction="none")
+        for place, (rows, wanted) in enumerate(zip(hidden[order].split(counts), targets.split(counts), strict=True))
     ]
     return torch.cat(parts), task[order]
 

@@ -8,8 +8,9 @@ import torch
 from benchmarks.memory import peak_bytes
 from tests.training.tiny import COPY, tiny_config
 from training import TrainConfig, train
+from training.feed import Part, drawn_at, read_at
 from training.loop import Training, token_losses
-from training.mixture import draw_examples
+from training.mixture import Examples, draw_examples
 from training.randomness import named_generator
 from training.run_config import mixture_of
 from training.runs import fresh_model
@@ -32,7 +33,7 @@ def test_losses_of_separate_unembeddings_by_hand() -> None:
     config = heads_config()
     model = fresh_model(config)
     drawn = draw_examples(mixture_of(config), n=16, generator=named_generator(0, "x"))
-    losses, task = token_losses(model, drawn)
+    losses, task = token_losses(model, Part.of(drawn))
     expected: dict[int, list[float]] = {0: [], 1: []}
     for row, scored, place in zip(drawn.batch.tokens, drawn.batch.scored, drawn.task.tolist(), strict=True):
         logits = model(row[None], task=place)[0].log_softmax(dim=-1)
@@ -70,8 +71,12 @@ def test_one_data_seed_and_several_seeds_differ_in_the_initial_weights_only() ->
         for seeds in ({"seed": 1, "data_seed": 7}, {"seed": 2, "data_seed": 7}, {"seed": 7})
     )
     assert not torch.equal(first.model.W_E, second.model.W_E)
+
+    def drawn(training: Training) -> Examples:
+        return drawn_at(training.config, training.mixture, 3)
+
     for one, other in ((first, second), (first, plain)):
-        assert torch.equal(one._draw(3).batch.tokens, other._draw(3).batch.tokens)
+        assert torch.equal(drawn(one).batch.tokens, drawn(other).batch.tokens)
 
 
 def test_a_token_budget_divides_the_work_and_not_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +84,7 @@ def test_a_token_budget_divides_the_work_and_not_the_gradient(monkeypatch: pytes
     for one in (whole, parts):  # the gradient stays as it is
         monkeypatch.setattr(one.optimizer, "step", lambda: None)
         monkeypatch.setattr(one.optimizer, "zero_grad", lambda **_: None)
-    assert len(parts._draw(0).within(25)) > 1
+    assert len(read_at(parts.config, parts.mixture, 0).parts) > 1
     (losses, norm), (same, also) = whole.step(0), parts.step(0)
     torch.testing.assert_close(same, losses)
     torch.testing.assert_close(also, norm)

@@ -11,6 +11,7 @@ from tasks import Group, Member, get_group
 from tasks.streams import in_test_stream, symbol_codes
 from tests.training.tiny import tiny_config
 from training import HookedTransformer, named_generator
+from training.feed import Part
 from training.loop import token_losses
 from training.mixture import Examples, draw_examples
 from training.run_config import mixture_of
@@ -116,7 +117,7 @@ def test_losses_and_gradient_of_packed_parts_are_those_of_the_padded_batch(task_
 
     packed, losses = fresh_model(config).double(), []
     for part in drawn.within(60):
-        losses.append(token_losses(packed, part)[0])
+        losses.append(token_losses(packed, Part.of(part))[0])
         losses[-1].sum().backward()
     assert len(losses) > 3
     torch.testing.assert_close(torch.cat(losses).sort().values, expected.sort().values)
@@ -133,10 +134,10 @@ def test_padding_carries_no_score_and_changes_none() -> None:
     behind = scored.flip(1).long().cumsum(dim=1).flip(1) == 0
     assert behind.any()
     assert (tokens[behind] == model.vocabulary.eos).all()
-    losses, task = token_losses(model, drawn)
+    losses, task = token_losses(model, Part.of(drawn))
     assert len(losses) == len(task) == int(scored.sum())
     tokens[behind] = 0
-    assert torch.equal(token_losses(model, drawn)[0], losses)
+    assert torch.equal(token_losses(model, Part.of(drawn))[0], losses)
 
 
 def test_same_generator_same_bytes_another_others() -> None:

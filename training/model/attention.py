@@ -10,7 +10,7 @@ from transformer_lens.hook_points import HookPoint
 
 from training.config import ModelConfig
 from training.model.cache import KeyValue
-from training.model.packing import Packed
+from training.model.packing import Rows
 from training.model.parts import bias_or_zeros, hooked, plus_bias
 from training.model.rotary import adjacent, apart, cached_tables, cached_turns, rotate, turn
 
@@ -53,7 +53,7 @@ class Attention(nn.Module):
         x: Float[Tensor, "batch pos d_model"],
         past: KeyValue | None = None,
         first: int = 0,
-        packed: Packed | None = None,
+        packed: Rows | None = None,
     ) -> Float[Tensor, "batch queries d_model"]:
         """The sum over heads of z[head] @ W_O[head], plus b_O.
 
@@ -71,7 +71,7 @@ class Attention(nn.Module):
         x: Float[Tensor, "batch pos d_model"],
         past: KeyValue | None = None,
         first: int = 0,
-        packed: Packed | None = None,
+        packed: Rows | None = None,
     ) -> Float[Tensor, "batch queries head d_head"]:
         """Each head's output before W_O: its pattern times its values."""
         return self._explicit(x, past) if hooked(*self._points) else self._fast(x, past, first, packed)
@@ -80,13 +80,11 @@ class Attention(nn.Module):
         """What the heads write to the residual stream together, position by position."""
         return plus_bias(z.flatten(-2) @ self.W_O.flatten(0, 1), self.b_O)
 
-    def _fast(self, x: Tensor, past: KeyValue | None, first: int, packed: Packed | None) -> Tensor:
+    def _fast(self, x: Tensor, past: KeyValue | None, first: int, packed: Rows | None) -> Tensor:
         """z by fused attention. [batch, queries, head, d_head]"""
         start = past.length if past else 0
         positions = packed.positions if packed else self._places(x, start)
-        turns = self.turns(start, start + x.shape[1], like=x)
-        if packed and turns is not None:
-            turns = turns[positions]
+        turns = packed.turns if packed else self.turns(start, start + x.shape[1], like=x)
         q, k, v = self.project(x, self.projection(), positions, turns)
         if past is not None:
             if turns is not None:
@@ -118,7 +116,7 @@ class Attention(nn.Module):
         x: Float[Tensor, "*batch pos d_model"],
         projection: tuple[Tensor, Tensor | None],
         positions: Int[Tensor, "*#row pos"],
-        turns: Complex[Tensor, "*#row pos 1 half"] | None,
+        turns: Complex[Tensor, "*#row pos 1 half"] | Float[Tensor, "*#row pos 1 half 2"] | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys, turned in the order of `adjacent` if rotary, the queries tempered; and values.
 

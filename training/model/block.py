@@ -12,7 +12,7 @@ from training.config import ModelConfig
 from training.model.attention import Attention
 from training.model.cache import KeyValue
 from training.model.norm import Norm
-from training.model.packing import Packed
+from training.model.packing import Rows
 from training.model.parts import bias_or_zeros, plus_bias
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
@@ -55,7 +55,7 @@ class Block(nn.Module):
         self.hook_mlp_out, self.hook_resid_post = HookPoint(), HookPoint()  # each [batch, pos, d_model]
 
     def forward(
-        self, resid: Float[Tensor, "batch pos d_model"], past: KeyValue | None = None, packed: Packed | None = None
+        self, resid: Float[Tensor, "batch pos d_model"], past: KeyValue | None = None, packed: Rows | None = None
     ) -> Float[Tensor, "batch pos d_model"]:
         return self.after_attention(self.middle(resid, past, packed=packed))
 
@@ -64,7 +64,7 @@ class Block(nn.Module):
         resid: Float[Tensor, "batch pos d_model"],
         past: KeyValue | None = None,
         first: int = 0,
-        packed: Packed | None = None,
+        packed: Rows | None = None,
     ) -> Float[Tensor, "batch queries d_model"]:
         """The residual stream after attention, from position `first` on (see `Attention`)."""
         resid = self.hook_resid_pre(resid)

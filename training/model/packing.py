@@ -1,13 +1,27 @@
 """Examples of several lengths side by side in rows of one length, so that hardly anything is computed for filling."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from tasks import Batch
+
+
+class Rows(NamedTuple):
+    """What the blocks have to know of packed rows.
+
+    Attributes:
+        positions: Each token's place in its own example.
+        mask: What is added to the attention logits of query and key.
+        turns: What turns queries and keys at these positions, if they are rotary (`rotary.turn`).
+    """
+
+    positions: Int[Tensor, "row pos"]
+    mask: Float[Tensor, "row 1 pos pos"]
+    turns: Complex[Tensor, "row pos 1 half"] | Float[Tensor, "row pos 1 half 2"] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +44,15 @@ class Packed:
     positions: Int[Tensor, "row pos"]
     predicting: Int[Tensor, " scored"]
 
-    @cached_property
+    def to(self, device: torch.device) -> "Packed":
+        """The same rows on a device. The batch they were packed from stays where it is: only hooked passes read it."""
+        moved = (part.to(device, non_blocking=True) for part in (self.tokens, self.positions, self.predicting))
+        return Packed(self.batch, *moved)
+
+    def pin_memory(self) -> "Packed":
+        """The same rows in memory that a GPU can read while the processor goes on."""
+        return Packed(self.batch, *(part.pin_memory() for part in (self.tokens, self.positions, self.predicting)))
+
     def mask(self) -> Float[Tensor, "row 1 pos pos"]:
         """What is added to the attention logits of query and key: 0 within an example and back, else -infinity."""
         place = torch.arange(self.positions.shape[1], device=self.positions.device)
@@ -39,10 +61,15 @@ class Packed:
         return torch.zeros(visible.shape, device=place.device).masked_fill_(~visible, -torch.inf)
 
 
-def pack(batch: Batch) -> Packed:
-    """Packs a batch, each example up to its last predicting position, into few rows as long as the longest."""
+def pack(batch: Batch, *, multiple: int = 1) -> Packed:
+    """Packs a batch, each example up to its last predicting position, into few rows as long as the longest.
+
+    Args:
+        batch: The examples.
+        multiple: What the length of the rows is a multiple of.
+    """
     width = batch.predicting.long().cumsum(dim=1).argmax(dim=1) + 1
-    length = int(width.max())
+    length = -(-int(width.max()) // multiple) * multiple
     starts, rows = _best_fit(width.tolist(), length)
     position = torch.arange(batch.inputs.shape[1], device=width.device)
     exists = position < width[:, None]

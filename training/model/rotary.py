@@ -47,11 +47,18 @@ def cached_turns(
 
 
 def turn(
-    x: Float[Tensor, "batch pos head d_head"], turns: Complex[Tensor, "*batch pos 1 half"]
+    x: Float[Tensor, "batch pos head d_head"], turns: Complex[Tensor, "*batch pos 1 half"] | Float[Tensor, "*batch pos 1 half 2"]
 ) -> Float[Tensor, "batch pos head d_head"]:
-    """What `rotate` does, in one pass, for components in the order of `adjacent`."""
-    pairs = x.to(turns.real.dtype).unflatten(-1, (-1, 2))
-    return torch.view_as_real(torch.view_as_complex(pairs) * turns).flatten(-2).to(x.dtype)
+    """What `rotate` does, in one pass, for components in the order of `adjacent`.
+
+    Turns are complex [half], or their real and imaginary parts [half, 2], which a compiler can fuse with other work.
+    """
+    if turns.is_complex():
+        pairs = x.to(turns.real.dtype).unflatten(-1, (-1, 2))
+        return torch.view_as_real(torch.view_as_complex(pairs) * turns).flatten(-2).to(x.dtype)
+    (first, second), (cos, sin) = x.to(turns.dtype).unflatten(-1, (-1, 2)).unbind(-1), turns.unbind(-1)
+    turned = (first * cos - second * sin, second * cos + first * sin)
+    return torch.stack(turned, dim=-1).flatten(-2).to(x.dtype)
 
 
 def adjacent(x: Float[Tensor, "*any d_head"]) -> Float[Tensor, "*any d_head"]:

@@ -1,6 +1,7 @@
 """The one model class: a decoder-only transformer with TransformerLens' hooks, parameter names and shapes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, cast
 
 import torch
@@ -17,11 +18,13 @@ from training.model.cache import KeyValueCache
 from training.model.embedding import Embed, PosEmbed, TiedUnembed, Unembed
 from training.model.hooking import StrictlyHooked
 from training.model.norm import Norm
-from training.model.packing import Packed
+from training.model.packing import Packed, Rows
 
 _STEP = 64
 """Packed outputs are computed for a multiple of so many: half-precision products are compiled for each size they meet,
 and the number of scored tokens is another in every batch."""
+
+_Step = Callable[..., Tensor]
 
 
 class HookedTransformer(StrictlyHooked):
@@ -62,6 +65,7 @@ class HookedTransformer(StrictlyHooked):
         for name, parameter in self.named_parameters():
             if name.rsplit(".")[-1].startswith("W_"):
                 nn.init.normal_(parameter, std=config.initializer_range, generator=generator)
+        self._compiled: tuple[_Step, _Step] | None = None
         self.setup()
         self.eval()  # nothing in the model depends on the mode, but TransformerLens' tools refuse one in training mode
 
@@ -132,23 +136,38 @@ class HookedTransformer(StrictlyHooked):
     def packed_residual(self, packed: Packed) -> Float[Tensor, "scored d_model"]:
         """`scored_residual` of a packed batch, in the batch's order; while hooked, computed without packing."""
         if self.is_hooked:
-            return self.scored_residual(packed.batch.inputs, packed.batch.predicting)
+            batch = packed.batch.to(self.device)
+            return self.scored_residual(batch.inputs, batch.predicting)
         resid = self.embed(packed.tokens)
         if self.config.positions == "learned":
             resid = resid + self.pos_embed(packed.positions.flatten()).view_as(resid)
+        turns = self.blocks[0].attn.turns(0, packed.tokens.shape[1], like=resid)
+        if turns is not None:
+            turns = (turns if self._compiled is None else torch.view_as_real(turns))[packed.positions]
         count = len(packed.predicting)
-        return self._last(resid, F.pad(packed.predicting, (0, -count % _STEP)), packed)[:count]
+        places = F.pad(packed.predicting, (0, -count % _STEP))
+        return self._last(resid, places, Rows(packed.positions, packed.mask(), turns))[:count]
+
+    def compile_packed(self, *, backend: str | None = "inductor") -> None:
+        """Has `packed_residual` compiled at its first call (`torch.compile`), block by block, for any number of rows.
+
+        It pays where memory is the bottleneck, on a GPU: what stands between two matrix products becomes one pass.
+
+        Args:
+            backend: Of `torch.compile`; with None nothing is compiled.
+        """
+        compiled = partial(torch.compile, backend=backend, dynamic=True, fullgraph=True)
+        self._compiled = (compiled(Block.forward), compiled(_scored_places)) if backend else None
 
     def _last(
-        self, resid: Float[Tensor, "batch pos d_model"], places: Int[Tensor, " scored"], packed: Packed | None
+        self, resid: Float[Tensor, "batch pos d_model"], places: Int[Tensor, " scored"], packed: Rows | None
     ) -> Float[Tensor, "scored d_model"]:
         """The residual stream after the last block at some places, counted through all rows."""
+        compiled = self._compiled if packed else None
+        whole, last = compiled or (Block.forward, _scored_places)
         for block in self.blocks[:-1]:
-            resid = block(resid, packed=packed)
-        last = self.blocks[-1]
-        z = last.attn.z(last.ln1(resid), packed=packed)
-        z, resid = (part.flatten(0, 1).index_select(0, places) for part in (z, resid))
-        return last.after_attention(resid + last.attn.out(z))
+            resid = whole(block, resid, packed=packed)
+        return last(self.blocks[-1], resid, places, packed=packed)
 
     @property
     def cfg(self) -> TransformerLensConfig:
@@ -231,3 +250,15 @@ class HookedTransformer(StrictlyHooked):
         for block in self.blocks[:layer]:
             total = total + block.attn.b_O + (block.mlp.b_out if include_mlp_biases else 0)
         return total + self.blocks[layer].attn.b_O if mlp_input else total
+
+
+def _scored_places(
+    block: Block,
+    resid: Float[Tensor, "batch pos d_model"],
+    places: Int[Tensor, " scored"],
+    packed: Rows | None,
+) -> Float[Tensor, "scored d_model"]:
+    """What the last block makes of the residual stream, at some places only."""
+    z = block.attn.z(block.ln1(resid), packed=packed)
+    z, resid = (part.flatten(0, 1).index_select(0, places) for part in (z, resid))
+    return block.after_attention(resid + block.attn.out(z))

@@ -32,7 +32,7 @@ def test_a_packed_batch_by_hand() -> None:
     assert packed.tokens.tolist() == [[4, 5, 6], [1, 2, 8]]
     assert packed.positions.tolist() == [[0, 1, 2], [0, 1, 0]]
     assert packed.predicting.tolist() == [4, 2, 5]
-    visible = (packed.mask[1, 0] == 0).int()
+    visible = (packed.mask()[1, 0] == 0).int()
     assert visible.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
 
 

@@ -1,0 +1,127 @@
+"""What the steps of a training read: drawn and packed step by step, ahead of time where another device computes."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from tasks import Member
+from training.config import TrainConfig
+from training.mixture import Examples, draw_examples
+from training.model import Packed, pack
+from training.randomness import named_generator
+from training.run_config import mixture_of
+
+WORKERS = 4
+"""Processes that draw ahead for a GPU: one takes about as long to draw a step of `p1` as the GPU to compute it."""
+
+ALIGNED = 8
+"""Fused attention on a GPU takes a mask as it is only if its rows are a multiple of so many long."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Examples that are read at once.
+
+    Attributes:
+        packed: The examples.
+        targets: The scored tokens, example by example.
+        task: Each scored token's task, as its place in the mixture.
+    """
+
+    packed: Packed
+    targets: Int[Tensor, " scored"]
+    task: Int[Tensor, " scored"]
+
+    @classmethod
+    def of(cls, examples: Examples, *, multiple: int = 1) -> "Part":
+        """Packs examples into rows whose length is a multiple of so many."""
+        batch = examples.batch
+        return cls(pack(batch, multiple=multiple), batch.targets, examples.task.repeat_interleave(batch.scored.sum(dim=1)))
+
+    def to(self, device: torch.device) -> "Part":
+        """The same part on a device."""
+        targets, task = (values.to(device, non_blocking=True) for values in (self.targets, self.task))
+        return Part(self.packed.to(device), targets, task)
+
+    def pin_memory(self) -> "Part":
+        """The same part in memory that a GPU can read while the processor goes on."""
+        return Part(self.packed.pin_memory(), self.targets.pin_memory(), self.task.pin_memory())
+
+
+@dataclass(frozen=True, eq=False)
+class StepExamples:
+    """What one step reads.
+
+    Attributes:
+        parts: Its examples in parts, each within the token budget.
+        examples: How many examples of each task they are [task].
+        tokens: How many tokens the model has to read.
+        scored: How many of them are scored.
+    """
+
+    parts: tuple[Part, ...]
+    examples: Int[Tensor, " task"]
+    tokens: int
+    scored: int
+
+    @classmethod
+    def of(cls, drawn: Examples, *, tasks: int, token_budget: int, multiple: int) -> "StepExamples":
+        """Packs the examples of a step."""
+        parts = tuple(Part.of(part, multiple=multiple) for part in drawn.within(token_budget))
+        scored = sum(len(part.targets) for part in parts)
+        return cls(parts, drawn.task.bincount(minlength=tasks), drawn.tokens, scored)
+
+    def pin_memory(self) -> "StepExamples":
+        """The same examples in memory that a GPU can read while the processor goes on."""
+        return replace(self, parts=tuple(part.pin_memory() for part in self.parts))
+
+
+def drawn_at(config: TrainConfig, mixture: Sequence[Member], step: int) -> Examples:
+    """The examples of a step, which depend on the configuration and the step's number alone."""
+    seed = config.seed if config.data_seed is None else config.data_seed
+    generator = named_generator(seed, "train", step)
+    return draw_examples(mixture, n=config.train.batch_size, generator=generator, draw=config.train.draw)
+
+
+def read_at(config: TrainConfig, mixture: Sequence[Member], step: int, *, multiple: int = 1) -> StepExamples:
+    """What a step reads, packed into rows whose length is a multiple of so many."""
+    drawn, budget = drawn_at(config, mixture, step), config.train.token_budget
+    return StepExamples.of(drawn, tasks=len(mixture), token_budget=budget, multiple=multiple)
+
+
+def feed(
+    config: TrainConfig, mixture: Sequence[Member], *, first: int, device: torch.device | str
+) -> Iterator[StepExamples]:
+    """What the steps from `first` to the last read, the same on every device.
+
+    On a processor each is drawn when it is asked for. For any other device, processes draw ahead; one less than there
+    are processors, and at most four.
+    """
+    steps = range(first, config.train.steps)
+    if torch.device(device).type == "cpu":
+        return (read_at(config, mixture, step) for step in steps)
+    workers = min(WORKERS, max(1, (os.cpu_count() or 1) - 1))
+    loader: DataLoader[StepExamples] = DataLoader(
+        _Steps(config),
+        sampler=steps,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4,
+        pin_memory=torch.device(device).type == "cuda",
+    )
+    return iter(loader)
+
+
+class _Steps(Dataset[StepExamples]):
+    """The steps as a data set."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config, self.mixture = config, mixture_of(config)
+
+    def __getitem__(self, index: int) -> StepExamples:
+        return read_at(self.config, self.mixture, index, multiple=ALIGNED)
