@@ -19,8 +19,9 @@ from training.run_config import mixture_of
 WORKERS = 4
 """Processes that draw ahead for a GPU: one takes about as long to draw a step of `p1` as the GPU to compute it."""
 
-ALIGNED = 8
-"""Fused attention on a GPU takes a mask as it is only if its rows are a multiple of so many long."""
+MULTIPLES = (32, 8)
+"""On a GPU, of the number of rows, so that few sizes have to be compiled, and of their length: fused attention takes
+a mask as it is only if its rows are a multiple of eight long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +39,10 @@ class Part:
     task: Int[Tensor, " scored"]
 
     @classmethod
-    def of(cls, examples: Examples, *, multiple: int = 1) -> "Part":
-        """Packs examples into rows whose length is a multiple of so many."""
+    def of(cls, examples: Examples, *, multiples: tuple[int, int] = (1, 1)) -> "Part":
+        """Packs examples (`pack`)."""
         batch = examples.batch
-        return cls(pack(batch, multiple=multiple), batch.targets, examples.task.repeat_interleave(batch.scored.sum(dim=1)))
+        return cls(pack(batch, multiples=multiples), batch.targets, examples.task.repeat_interleave(batch.scored.sum(dim=1)))
 
     def to(self, device: torch.device) -> "Part":
         """The same part on a device."""
@@ -70,9 +71,9 @@ class StepExamples:
     scored: int
 
     @classmethod
-    def of(cls, drawn: Examples, *, tasks: int, token_budget: int, multiple: int) -> "StepExamples":
+    def of(cls, drawn: Examples, *, tasks: int, token_budget: int, multiples: tuple[int, int]) -> "StepExamples":
         """Packs the examples of a step."""
-        parts = tuple(Part.of(part, multiple=multiple) for part in drawn.within(token_budget))
+        parts = tuple(Part.of(part, multiples=multiples) for part in drawn.within(token_budget))
         scored = sum(len(part.targets) for part in parts)
         return cls(parts, drawn.task.bincount(minlength=tasks), drawn.tokens, scored)
 
@@ -88,10 +89,12 @@ def drawn_at(config: TrainConfig, mixture: Sequence[Member], step: int) -> Examp
     return draw_examples(mixture, n=config.train.batch_size, generator=generator, draw=config.train.draw)
 
 
-def read_at(config: TrainConfig, mixture: Sequence[Member], step: int, *, multiple: int = 1) -> StepExamples:
-    """What a step reads, packed into rows whose length is a multiple of so many."""
+def read_at(
+    config: TrainConfig, mixture: Sequence[Member], step: int, *, multiples: tuple[int, int] = (1, 1)
+) -> StepExamples:
+    """What a step reads, packed (`pack`)."""
     drawn, budget = drawn_at(config, mixture, step), config.train.token_budget
-    return StepExamples.of(drawn, tasks=len(mixture), token_budget=budget, multiple=multiple)
+    return StepExamples.of(drawn, tasks=len(mixture), token_budget=budget, multiples=multiples)
 
 
 def feed(
@@ -124,4 +127,4 @@ class _Steps(Dataset[StepExamples]):
         self.config, self.mixture = config, mixture_of(config)
 
     def __getitem__(self, index: int) -> StepExamples:
-        return read_at(self.config, self.mixture, index, multiple=ALIGNED)
+        return read_at(self.config, self.mixture, index, multiples=MULTIPLES)

@@ -61,16 +61,17 @@ class Packed:
         return torch.zeros(visible.shape, device=place.device).masked_fill_(~visible, -torch.inf)
 
 
-def pack(batch: Batch, *, multiple: int = 1) -> Packed:
+def pack(batch: Batch, *, multiples: tuple[int, int] = (1, 1)) -> Packed:
     """Packs a batch, each example up to its last predicting position, into few rows as long as the longest.
 
     Args:
         batch: The examples.
-        multiple: What the length of the rows is a multiple of.
+        multiples: What the number of rows and their length are multiples of.
     """
     width = batch.predicting.long().cumsum(dim=1).argmax(dim=1) + 1
-    length = -(-int(width.max()) // multiple) * multiple
+    length = _up_to(int(width.max()), multiple=multiples[1])
     starts, rows = _best_fit(width.tolist(), length)
+    rows = _up_to(rows, multiple=multiples[0])
     position = torch.arange(batch.inputs.shape[1], device=width.device)
     exists = position < width[:, None]
     places = torch.tensor(starts, device=width.device)[:, None] + position
@@ -79,6 +80,10 @@ def pack(batch: Batch, *, multiple: int = 1) -> Packed:
         return values.new_zeros(rows * length).index_copy_(0, places[exists], values[exists]).view(rows, length)
 
     return Packed(batch, laid(batch.inputs), laid(position.expand_as(exists)), places[batch.predicting])
+
+
+def _up_to(number: int, *, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
 
 def _best_fit(widths: list[int], length: int) -> tuple[list[int], int]:

@@ -24,6 +24,9 @@ _STEP = 64
 """Packed outputs are computed for a multiple of so many: half-precision products are compiled for each size they meet,
 and the number of scored tokens is another in every batch."""
 
+_COMPILED_STEP = 1024
+"""The same where they are compiled, so that few sizes are met."""
+
 _Step = Callable[..., Tensor]
 
 
@@ -145,7 +148,7 @@ class HookedTransformer(StrictlyHooked):
         if turns is not None:
             turns = (turns if self._compiled is None else torch.view_as_real(turns))[packed.positions]
         count = len(packed.predicting)
-        places = F.pad(packed.predicting, (0, -count % _STEP))
+        places = F.pad(packed.predicting, (0, -count % (_COMPILED_STEP if self._compiled else _STEP)))
         return self._last(resid, places, Rows(packed.positions, packed.mask(), turns))[:count]
 
     def compile_packed(self, *, backend: str | None = "inductor") -> None:
@@ -156,7 +159,7 @@ class HookedTransformer(StrictlyHooked):
         Args:
             backend: Of `torch.compile`; with None nothing is compiled.
         """
-        compiled = partial(torch.compile, backend=backend, dynamic=True, fullgraph=True)
+        compiled = partial(torch.compile, backend=backend, dynamic=True)
         self._compiled = (compiled(Block.forward), compiled(_scored_places)) if backend else None
 
     def _last(
