@@ -72,6 +72,11 @@ RECIPES: dict[str, Recipe] = {
         "shift", ("reverse",), (), (10, 20), None,
         "the control of copy+shift as a group: no shared position rule, so no transfer is expected", parameters=_SMALL,
     ),
+    "sort+successor": Recipe(
+        "sort", ("successor",), ("count",), (8, 24), None,
+        "ours, CPU-sized: where no number stands twice, each answer of sort is the successor of the one before",
+        parameters={"elements": "distinct", "relation": "smaller"}, distribution="skewed",
+    ),
 }  # fmt: skip
 
 

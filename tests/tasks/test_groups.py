@@ -49,6 +49,7 @@ PAPER = {
 OURS = {
     "copy+shift": [[("shift", 10)], [("copy", 20)], [("reverse", 20)]],
     "reverse+shift": [[("shift", 10)], [("reverse", 20)], []],
+    "sort+successor": [[("sort", 8)], [("successor", 24)], [("count", 24)]],
 }
 
 
