@@ -206,7 +206,7 @@ def ablate(
     places = places_of(positions, examples.clean)
     interventions = [tuple(edit for one in components for edit in edits_of(one, places)) for components in sets]
     sites: frozenset[Site] = frozenset(edit.site for intervention in interventions for edit in intervention)
-    source = _source(model, examples, kind, sites, generator, running.token_budget)
+    source = _source(model, examples, kind, sites, generator, running.tokens(model.device))
     return intervene(
         model, examples, interventions, source, metrics=[get_metric(metric) for metric in metrics], running=running
     )

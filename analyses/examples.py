@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Generator as TorchGenerator
@@ -13,8 +13,8 @@ from analyses.metrics import Metric
 from tasks import Batch, InvalidValueError, Pair, Task
 from training import HookedTransformer, ModelConfig
 
-TOKEN_BUDGET = 4096
-"""Tokens run at a time: measured best on a CPU, where larger stacks leave the cache (docs/benchmarks.md)."""
+TOKEN_BUDGET, GPU_TOKEN_BUDGET = 4096, 2**17
+"""Tokens run at a time, on a processor, where larger stacks leave the cache, and on a GPU (docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,27 @@ class Running:
     """How long work is divided, followed and kept.
 
     Attributes:
-        token_budget: The most tokens run at a time, however many interventions they stem from (at least one example).
+        token_budget: The most tokens run at a time, however many interventions they stem from (at least one example);
+            "fitting" is what suits the model's device.
         on_done: Called with the number of runs of one example that are done and to do.
         journal: Keeps what is done on disk, if it is given, so that an interrupted call goes on.
     """
 
-    token_budget: int = TOKEN_BUDGET
+    token_budget: int | Literal["fitting"] = "fitting"
     on_done: Callable[[int, int], object] = lambda *_: None
     journal: Journal | None = None
 
     def __post_init__(self) -> None:
-        if self.token_budget < 1:
-            raise InvalidValueError(f"token_budget = {self.token_budget} is not possible; allowed is 1 or more")
+        if self.token_budget != "fitting" and self.token_budget < 1:
+            raise InvalidValueError(
+                f"token_budget = {self.token_budget} is not possible; allowed is 1 or more, or 'fitting'"
+            )
+
+    def tokens(self, device: torch.device) -> int:
+        """The token budget on a device."""
+        if self.token_budget == "fitting":
+            return TOKEN_BUDGET if device.type == "cpu" else GPU_TOKEN_BUDGET
+        return self.token_budget
 
     @contextmanager
     def keeping(self, empty: Record) -> Generator[Record, None, None]:

@@ -4,8 +4,8 @@
     python -m benchmarks.gpu speed                 steps of p1 per second, compiled and not; ablation maps of 6/6/384
     python -m benchmarks.gpu transfer --out DIR    paper-sized groups: accuracy by length, and every head's effects
 
-`transfer` writes small tables: `metrics` (as training measured), `effects` (per example, of the last checkpoint), `maps` (of every
-checkpoint) and `timing`, each one Parquet file over all runs, whole after every run.
+`transfer` writes small tables, each one Parquet file over all runs and whole after every run: `metrics` (as training
+measured), `effects` (per example, of the last checkpoint), `maps` (of every checkpoint) and `timing`.
 """
 
 import shutil
@@ -39,13 +39,11 @@ Several = Parameter(consume_multiple=True)
 BUDGETS = (4096, 2**15, 2**17, 2**19)
 """Tokens that an ablation map runs at a time."""
 
-GPU = Running(token_budget=2**18)
-
 
 @app.command
 def check() -> None:
     """Compare the GPU with the processor: the same training steps, and the same ablation map."""
-    print(machine.facts("cuda"))
+    _say(machine.facts("cuda"))
     config = condition_config(get_group("copy+shift"), load_preset("small"), "auxiliary", seed=1)
     processor, card, plain = Training(config), Training(config, device="cuda"), Training(config, device="cuda")
     plain.model.compile_packed(backend=None)
@@ -53,60 +51,71 @@ def check() -> None:
         losses, norm = processor.step(step)
         for name, one in (("compiled", card), ("not compiled", plain)):
             found, other = one.step(step)
-            worst = float((found - losses).abs().max() / losses[:, 0].max()), abs(float(other) / float(norm) - 1)
-            print(f"step {step}, {name}: losses differ by {worst[0]:.1e} (relative), the gradient's norm by {worst[1]:.1e}")
+            loss = ((found - losses).abs().max() / losses[:, 0].max()).item()
+            gradient = abs(other.item() / norm.item() - 1)
+            _say(f"step {step}, {name}: losses differ by {loss:.1e}, the gradient's norm by {gradient:.1e} (relative)")
     task = processor.mixture[0].task
     maps = [
         HeadAblation(metric="nll")(one.model, task, length=8, n=64, generator=named_generator(0, "check"))["effect"]
         for one in (processor, card)
     ]
-    print(f"effects of heads after 5 steps differ by {(maps[0] - maps[1]).abs().max():.1e}, of up to {maps[0].abs().max():.1e}")
+    worst, largest = (maps[0] - maps[1]).abs().max(), maps[0].abs().max()
+    _say(f"effects of heads after 5 steps differ by {worst:.1e}, of up to {largest:.1e}")
 
 
 @app.command
-def speed(*, groups: Annotated[tuple[str, ...], Several] = ("add/carry", "capitalize_reverse"), steps: int = 100) -> None:
+def speed(
+    *, groups: Annotated[tuple[str, ...], Several] = ("add/carry", "capitalize_reverse"), steps: int = 100
+) -> None:
     """Time the steps of `p1`, compiled and not, and the ablation map of a 6/6/384 model on two tasks.
 
     Args:
         groups: Which groups' mixtures.
         steps: Steps timed, after 20 to warm up.
     """
-    print(machine.facts("cuda"))
+    _say(machine.facts("cuda"))
     for group, compiled in product(groups, (True, False)):
-        config = condition_config(get_group(group), load_preset("p1"), "auxiliary", seed=1)
-        training = Training(config, device="cuda")
-        if not compiled:
-            training.model.compile_packed(backend=None)
-        began = time.perf_counter()
-        reading, tokens = feed(config, training.mixture, first=0, device="cuda"), 0
-        for step in range(steps + 20):
-            if step == 20:
-                torch.cuda.synchronize()
-                print(f"  first 20 steps: {time.perf_counter() - began:.1f} s")
-                began = time.perf_counter()
-            training.step(step, next(reading))
-            tokens += training.tokens if step >= 20 else 0
-        torch.cuda.synchronize()
-        each = (time.perf_counter() - began) / steps
-        print(
-            f"{group}, {'compiled' if compiled else 'not compiled'}: {1000 * each:.2f} ms a step, "
-            f"{tokens / steps / each / 1e6:.2f} million tokens/s, {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB; "
-            f"{config.train.steps:,} steps would take {config.train.steps * each / 60:.1f} min",
-            flush=True,
-        )
+        _time_steps(group, compiled=compiled, steps=steps)
     model = Shape.parse("6/6/384").on("cuda", examples=1024).model(initializer_range=LARGE_WEIGHTS)
     batches, sets = sample_batches(1024, device="cuda"), [(head,) for head in all_heads(model.config)]
     for budget in BUDGETS:
-        for _ in range(2):
-            began = time.perf_counter()
-            for batch in batches:
-                ablate(model, Examples(batch), sets, kind="mean", running=Running(token_budget=budget))
-            torch.cuda.synchronize()
-        print(
-            f"ablation map of 6/6/384, two tasks of 1,024 examples, {budget:,} tokens at a time: "
-            f"{time.perf_counter() - began:.2f} s",
-            flush=True,
-        )
+        for batch in batches:  # to warm up
+            ablate(model, Examples(batch), sets, kind="mean", running=Running(token_budget=budget))
+        began = _now()
+        for batch in batches:
+            ablate(model, Examples(batch), sets, kind="mean", running=Running(token_budget=budget))
+        _say(f"map of 6/6/384, two tasks of 1,024 examples, {budget:,} tokens at a time: {_now() - began:.2f} s")
+
+
+def _time_steps(group: str, *, compiled: bool, steps: int) -> None:
+    config = condition_config(get_group(group), load_preset("p1"), "auxiliary", seed=1)
+    training = Training(config, device="cuda")
+    if not compiled:
+        training.model.compile_packed(backend=None)
+    reading, began = feed(config, training.mixture, first=0, device="cuda"), _now()
+    for step in range(20):
+        training.step(step, next(reading))
+    warm, tokens = _now(), 0
+    for step in range(20, 20 + steps):
+        training.step(step, next(reading))
+        tokens += training.tokens
+    each = (_now() - warm) / steps
+    _say(
+        f"{group}, {'compiled' if compiled else 'not compiled'}: {1000 * each:.2f} ms a step, "
+        f"{tokens / steps / each / 1e6:.2f} million tokens/s, first 20 steps {warm - began:.1f} s, "
+        f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB; "
+        f"{config.train.steps:,} steps would take {config.train.steps * each / 60:.1f} min"
+    )
+
+
+def _now() -> float:
+    """Seconds, when all that was given to the GPU is done."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _say(what: object) -> None:
+    print(what, flush=True)
 
 
 @app.command
@@ -133,30 +142,31 @@ def transfer(
         n: Examples per accuracy and per map.
         seconds: How long all of it may take.
     """
-    began, found, longest = time.perf_counter(), {name: [] for name in ("metrics", "effects", "maps", "timing")}, {}
+    began, longest = time.perf_counter(), dict[tuple[str, Condition], float]()
+    tables = dict[str, list[pd.DataFrame]]()
     out.mkdir(parents=True, exist_ok=True)
     for seed, group, condition in product(seeds, groups, conditions):
         left = seconds - (time.perf_counter() - began)
         if longest.get((group, condition), 0.0) > left:
-            print(f"{group}, {condition}, seed {seed}: left out, {left:.0f} s are left", flush=True)
+            _say(f"{group}, {condition}, seed {seed}: left out, {left:.0f} s are left")
             continue
         started = time.perf_counter()
         config = _config(group, condition, seed=seed, steps=steps, checkpoints=checkpoints, n=n)
         folder = out.parent / "runs" / f"{group.replace('/', '-')}-{condition}-{seed}"
         run = train(config, folder, device="cuda")
-        about = {"group": group, "condition": condition, "seed": seed}
-        trained = time.perf_counter() - started
         for name, table in _measured(run, n).items():
-            found[name].append(table.assign(**about))
-        found["timing"].append(run.timing.assign(**about, training=trained, whole=time.perf_counter() - started))
-        for name, tables in found.items():
-            if tables:
-                pd.concat(tables, ignore_index=True).to_parquet(out / f"{name}.parquet")
+            tables.setdefault(name, []).append(table.assign(group=group, condition=condition, seed=seed))
+            pd.concat(tables[name], ignore_index=True).to_parquet(out / f"{name}.parquet")
         longest[group, condition] = time.perf_counter() - started
-        final = run.metrics.query("step == step.max() and weights == 'averaged'")
-        curve = final[final["task"] == run.mixture[0].task.name].set_index("length")["accuracy"].round(3).to_dict()
-        print(f"{group}, {condition}, seed {seed}: {curve}, {trained:.0f} s, {longest[group, condition]:.0f} s", flush=True)
+        _say(f"{group}, {condition}, seed {seed}: {_curve(run)}, {longest[group, condition]:.0f} s")
         shutil.rmtree(folder)
+
+
+def _curve(run: Run) -> str:
+    """The main task's accuracy by length, at the end."""
+    final = run.metrics.query("step == step.max() and weights == 'averaged'")
+    main = final[final["task"] == run.mixture[0].task.name]
+    return ", ".join(f"{row.accuracy:.3f} at {row.length}" for row in main.itertuples())
 
 
 def _config(group: str, condition: Condition, *, seed: int, steps: int, checkpoints: int, n: int) -> TrainConfig:
@@ -168,14 +178,16 @@ def _config(group: str, condition: Condition, *, seed: int, steps: int, checkpoi
     return config.model_copy(
         update={
             "train": config.train.model_copy(update=train_changes),
-            "measure": config.measure.model_copy(update={"checkpoints": checkpoints, "n": n, "lengths": tuple(lengths)}),
+            "measure": config.measure.model_copy(
+                update={"checkpoints": checkpoints, "n": n, "lengths": tuple(lengths)}
+            ),
         }
     )
 
 
 def _measured(run: Run, n: int) -> dict[str, pd.DataFrame]:
     """What is kept of a run: accuracies, and the effects of heads if it has tasks to compare."""
-    tables = {"metrics": run.metrics}
+    tables = {"metrics": run.metrics, "timing": run.timing}
     if len(run.mixture) == 1:
         return tables
     main, longest = run.mixture[0].max_length, max(member.max_length for member in run.mixture)
@@ -195,7 +207,7 @@ def _effects(run: Run, step: int, length: int, n: int) -> pd.DataFrame:
     for member in run.mixture:
         found = HeadAblation().effects(
             model, member.task, length=length, n=n, generator=named_generator(run.config.seed, "ablation"),
-            task_head=run.task_head(member.task.name), also=("nll",), running=GPU,
+            task_head=run.task_head(member.task.name), also=("nll",),
         )  # fmt: skip
         tables += [one.examples() for one in found]
     return pd.concat(tables, ignore_index=True)

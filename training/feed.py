@@ -42,7 +42,8 @@ class Part:
     def of(cls, examples: Examples, *, multiples: tuple[int, int] = (1, 1)) -> "Part":
         """Packs examples (`pack`)."""
         batch = examples.batch
-        return cls(pack(batch, multiples=multiples), batch.targets, examples.task.repeat_interleave(batch.scored.sum(dim=1)))
+        task = examples.task.repeat_interleave(batch.scored.sum(dim=1))
+        return cls(pack(batch, multiples=multiples), batch.targets, task)
 
     def to(self, device: torch.device) -> "Part":
         """The same part on a device."""
@@ -115,6 +116,7 @@ def feed(
         batch_size=None,
         num_workers=workers,
         prefetch_factor=4,
+        generator=torch.Generator(),  # not the global one: processes are seeded by it, and draw from their own
         pin_memory=torch.device(device).type == "cuda",
     )
     return iter(loader)

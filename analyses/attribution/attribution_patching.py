@@ -140,7 +140,7 @@ class AttributionPatching:
             examples,
             lambda part: self._scores(model, part),
             shape=self._shape(model.config, examples.width),
-            tokens=gradient_tokens(model.config, running, senders=0),
+            tokens=gradient_tokens(model, running, senders=0),
             device=model.device,
             running=running,
         )

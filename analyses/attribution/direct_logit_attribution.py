@@ -134,7 +134,7 @@ class DirectLogitAttribution:
             examples,
             lambda part: self._scores(model, part),
             shape=(len(self.components(model.config)),),
-            tokens=trace_tokens(model.config, running),
+            tokens=trace_tokens(model, running),
             device=model.device,
             running=running,
         )

@@ -148,7 +148,7 @@ class EdgeAttribution:
             examples,
             lambda part: self._scores(model, part),
             shape=shape,
-            tokens=gradient_tokens(model.config, running, senders=shape[0]),
+            tokens=gradient_tokens(model, running, senders=shape[0]),
             device=model.device,
             running=running,
         )

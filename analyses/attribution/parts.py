@@ -12,7 +12,7 @@ from analyses.attribution.checks import check_finite
 from analyses.examples import Examples, Running
 from analyses.journal import Record
 from tasks import Batch
-from training import ModelConfig
+from training import HookedTransformer, ModelConfig
 
 
 def scores_in_parts(
@@ -55,7 +55,7 @@ def scores_in_parts(
     return record.edited[0].T.reshape(len(examples), *shape)
 
 
-def gradient_tokens(config: ModelConfig, running: Running, *, senders: int) -> int:
+def gradient_tokens(model: HookedTransformer, running: Running, *, senders: int) -> int:
     """How many tokens run at a time with a gradient.
 
     Fewer than the budget: a gradient needs what every layer computed, and edges what every sender writes. So many are
@@ -64,21 +64,23 @@ def gradient_tokens(config: ModelConfig, running: Running, *, senders: int) -> i
     is a ninth.
 
     Args:
-        config: The model's shape.
+        model: The model.
         running: Has the token budget.
         senders: How many senders' differences are kept.
     """
+    config, budget = model.config, running.tokens(model.device)
     kept = config.n_layers * (24 * config.d_model + 4 * config.d_mlp) + senders * config.d_model
-    return min(running.token_budget, 2 * running.token_budget * _passing(config) // kept)
+    return min(budget, 2 * budget * _passing(config) // kept)
 
 
-def trace_tokens(config: ModelConfig, running: Running) -> int:
+def trace_tokens(model: HookedTransformer, running: Running) -> int:
     """How many tokens run at a time where no gradient is asked for, but every layer's outputs are kept.
 
     As few as take the memory of two forward passes of the budget.
     """
+    config, budget = model.config, running.tokens(model.device)
     kept = _passing(config) + (4 * config.n_layers + config.n_heads) * config.d_model
-    return min(running.token_budget, 2 * running.token_budget * _passing(config) // kept)
+    return min(budget, 2 * budget * _passing(config) // kept)
 
 
 def _passing(config: ModelConfig) -> int:

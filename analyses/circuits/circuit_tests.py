@@ -111,7 +111,7 @@ class CircuitTests:
         metric = get_metric(self.metric)
         recovery = Recovery.of(
             model, examples, metric=metric, bootstraps=self.bootstraps, generator=generator,
-            token_budget=running.token_budget,
+            token_budget=running.tokens(model.device),
         )  # fmt: skip
         null = [Circuit.random(circuit, generator=generator, match=self.match) for _ in range(self.draws)]
         alone = [circuit, *null]

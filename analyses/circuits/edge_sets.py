@@ -97,7 +97,8 @@ def _score(
     running: Running,
 ) -> None:
     """Scores what the record does not have yet."""
-    together = fitting(model.config, width=examples.width, n=len(examples), token_budget=running.token_budget)
+    budget = running.tokens(model.device)
+    together = fitting(model.config, width=examples.width, n=len(examples), token_budget=budget)
     stacks = [part.tolist() for part in torch.arange(len(kept)).split(together.circuits)]
     done, total = 0, len(kept) * len(examples)
     for first in range(0, len(examples), together.examples):

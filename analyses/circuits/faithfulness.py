@@ -120,7 +120,7 @@ class FaithfulnessCurve:
         metric, circuits = get_metric(self.metric), self.circuits(scores, model.config)
         recovery = Recovery.of(
             model, examples, metric=metric, bootstraps=self.bootstraps, generator=generator,
-            token_budget=running.token_budget,
+            token_budget=running.tokens(model.device),
         )  # fmt: skip
         run = run_edge_sets(model, examples, circuits, metrics=[metric], running=running)
         values = run.circuits[metric.name].numpy()

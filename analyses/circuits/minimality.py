@@ -112,7 +112,7 @@ class CircuitMinimality:
         metric, outside = get_metric(self.metric), _check(circuit)
         recovery = Recovery.of(
             model, examples, metric=metric, bootstraps=self.bootstraps, generator=generator,
-            token_budget=running.token_budget,
+            token_budget=running.tokens(model.device),
         )  # fmt: skip
         without = [circuit.minus([edge]) for edge in circuit]
         inflated = [_inflated(circuit, outside, generator) for _ in range(self.draws)]

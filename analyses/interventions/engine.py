@@ -154,10 +154,11 @@ class _Work:
     def run(self, record: Record, running: Running) -> None:
         """Measures what the record does not have yet."""
         groups, count, total = _groups(self.interventions), 0, len(self.interventions) * len(self.examples)
-        for rows in self.parts(running.token_budget):
+        budget = running.tokens(self.model.device)
+        for rows in self.parts(budget):
             part, size = self.part(rows), rows.stop - rows.start
             record.put_runs(rows, part.unedited, part.other)
-            for stack in self._stacks(groups, size, running.token_budget):
+            for stack in self._stacks(groups, size, budget):
                 if not record.has(stack, rows):
                     logits = part.stacked.logits([self.interventions[number] for number in stack])
                     record.put(stack, rows, part.measured(logits))

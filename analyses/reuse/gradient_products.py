@@ -73,7 +73,7 @@ def _gradient(
     model: HookedTransformer, examples: Examples, rows: range, parameters: Sequence[Tensor], running: Running
 ) -> list[Tensor]:
     """The gradient of some examples' mean loss with respect to each parameter; nothing is left on the parameters."""
-    step = max(1, gradient_tokens(model.config, running, senders=0) // examples.width)
+    step = max(1, gradient_tokens(model, running, senders=0) // examples.width)
     total = [torch.zeros_like(parameter) for parameter in parameters]
     for start in rows[::step]:
         chosen = examples.clean[start : min(start + step, rows.stop)]

@@ -52,7 +52,7 @@ def compare_patterns(
     queries = [queries_of(batch, positions) for batch in (examples.first, examples.second)]
     reached = [int(_last(one).min()) + 1 for one in queries]
     parts = []
-    for rows in examples.parts(running.token_budget):
+    for rows in examples.parts(running.tokens(model.device)):
         batch = examples.part(rows)
         read = torch.cat([one[rows] for one in queries]).to(model.device)
         parts.append(_part(model, batch, read, distances=min(reached), aligned=examples.aligned))

@@ -156,7 +156,7 @@ def _streams(
     """The residual stream after every layer at the places, on the model's device."""
     names = [f"blocks.{layer}.hook_resid_post" for layer in range(model.config.n_layers)]
     parts = []
-    for rows in examples.parts(running.token_budget):
+    for rows in examples.parts(running.tokens(model.device)):
         batch: Batch = examples.part(rows)
         chosen = places[:, rows].flatten(0, 1).to(model.device)[..., None]
         tokens = batch.inputs.to(model.device)

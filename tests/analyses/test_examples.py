@@ -159,6 +159,7 @@ def test_no_examples_are_refused(model: HookedTransformer, draw: Callable[..., E
 def test_no_budget_is_refused() -> None:
     with pytest.raises(InvalidValueError) as caught:
         Running(token_budget=0)
-    assert str(caught.value) == "token_budget = 0 is not possible; allowed is 1 or more"
-    assert AT_ONCE.token_budget == TOKEN_BUDGET
+    assert str(caught.value) == "token_budget = 0 is not possible; allowed is 1 or more, or 'fitting'"
+    assert AT_ONCE.tokens(torch.device("cpu")) == TOKEN_BUDGET < AT_ONCE.tokens(torch.device("cuda"))
+    assert Running(token_budget=7).tokens(torch.device("cuda")) == 7
     assert AT_ONCE.journal is None

@@ -47,7 +47,8 @@ def cached_turns(
 
 
 def turn(
-    x: Float[Tensor, "batch pos head d_head"], turns: Complex[Tensor, "*batch pos 1 half"] | Float[Tensor, "*batch pos 1 half 2"]
+    x: Float[Tensor, "batch pos head d_head"],
+    turns: Complex[Tensor, "*batch pos 1 half"] | Float[Tensor, "*batch pos 1 half 2"],
 ) -> Float[Tensor, "batch pos head d_head"]:
     """What `rotate` does, in one pass, for components in the order of `adjacent`.
 

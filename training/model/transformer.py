@@ -1,7 +1,6 @@
 """The one model class: a decoder-only transformer with TransformerLens' hooks, parameter names and shapes."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Literal, cast
 
 import torch
@@ -159,8 +158,11 @@ class HookedTransformer(StrictlyHooked):
         Args:
             backend: Of `torch.compile`; with None nothing is compiled.
         """
-        compiled = partial(torch.compile, backend=backend, dynamic=True)
-        self._compiled = (compiled(Block.forward), compiled(_scored_places)) if backend else None
+        if backend is None:
+            self._compiled = None
+            return
+        whole, last = (torch.compile(step, backend=backend, dynamic=True) for step in (Block.forward, _scored_places))
+        self._compiled = whole, last
 
     def _last(
         self, resid: Float[Tensor, "batch pos d_model"], places: Int[Tensor, " scored"], packed: Rows | None

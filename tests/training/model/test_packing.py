@@ -1,5 +1,9 @@
 """Packed examples: every one stands once in a row, alone with itself, and gets the logits it gets alone."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ from tasks import Batch
 from tests.training.model.cases import CASES, tiny_model
 from training.model import pack
 
+ROOT = Path(__file__).parents[3]
 ROWS = torch.tensor([[1, 2, 3, 0, 0], [4, 5, 6, 7, 0], [8, 1, 0, 0, 0]])
 SCORED = torch.tensor([[0, 0, 1, 0, 0], [0, 0, 0, 1, 0], [0, 1, 0, 0, 0]]).bool()
 
@@ -95,3 +100,21 @@ def test_in_bfloat16_logits_are_float32_and_near(longest: int) -> None:
     assert 1e-6 < (logits - wanted).std() / wanted.std() < 0.02
     logits.sum().backward()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+def test_numbers_of_rows_and_places_can_be_multiples() -> None:
+    # Rows of 3 places become rows of 4, and two of them three: nothing stands in the last place, nor in the last row.
+    packed = pack(Batch(ROWS, SCORED), multiples=(3, 4))
+    assert packed.tokens.tolist() == [[4, 5, 6, 8], [1, 2, 0, 0], [0, 0, 0, 0]]
+    assert packed.positions.tolist() == [[0, 1, 2, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+    assert packed.predicting.tolist() == [5, 2, 3]
+
+
+@pytest.mark.slow
+def test_compiled_blocks_give_the_same_logits_and_gradients() -> None:
+    # In a process of its own: checks of shapes, which the tests put into every function, cannot be compiled.
+    script = [sys.executable, "-m", "tests.training.model.compiled"]
+    done = subprocess.run(script, capture_output=True, text=True, cwd=ROOT, check=True)
+    differences = json.loads(done.stdout)
+    assert len(differences) > 3
+    assert max(differences.values()) < 1e-9, differences
