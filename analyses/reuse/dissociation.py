@@ -82,5 +82,8 @@ def _paired(
     # If controls are all there are, they stand in one order for both tasks. Paired in that order, a set would meet
     # itself, and the dissociation of a set and itself is never above 0.
     generator, count = named_generator(seed, "cross-task", "pairs"), min(len(first), len(second))
-    orders = [torch.randperm(len(values), generator=generator).numpy()[:count] for values in (first, second)]
+    orders = [
+        torch.randperm(len(values), generator=generator, device=generator.device).cpu().numpy()[:count]
+        for values in (first, second)
+    ]
     return np.minimum(first[orders[0]], second[orders[1]])

@@ -101,7 +101,7 @@ class Prediction:
         samples are the same.
         """
         seeds = len(self.scores)
-        drawn = torch.randint(seeds, (draws, seeds), generator=generator).numpy()
+        drawn = torch.randint(seeds, (draws, seeds), generator=generator, device=generator.device).cpu().numpy()
         others = drawn[:, :, None] != drawn[:, None, :]
         several = others.any(axis=(1, 2))
         if seeds < FEWEST_SEEDS or not several.any():

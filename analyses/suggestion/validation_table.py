@@ -88,7 +88,7 @@ def validation_table(
     scored = with_combined(runs)
     count, seeds = scored["candidate"].nunique(), scored["seed"].nunique()
     orders = _orders(count, draws=permutations, generator=generator)
-    drawn = torch.randint(count, (bootstraps, count), generator=generator).numpy()
+    drawn = torch.randint(count, (bootstraps, count), generator=generator, device=generator.device).cpu().numpy()
     rows = [_predicted(scored, score, orders=orders, drawn=drawn, generator=generator) for score in RANKINGS]
     about = {name: runs[name].iloc[0] for name in _ABOUT} | _null(count, len(orders))
     about |= {"bootstraps": bootstraps, "candidates": count, "seeds": seeds}
@@ -177,4 +177,9 @@ def _orders(count: int, *, draws: int, generator: Generator) -> Int[np.ndarray, 
     """All orders but the one that is there, where there are few enough; else random ones."""
     if count <= EXACT:
         return np.array(list(itertools.permutations(range(count))))[1:]
-    return torch.rand(draws, count, generator=generator, dtype=torch.float64).argsort(dim=1).numpy()
+    return (
+        torch.rand(draws, count, generator=generator, device=generator.device, dtype=torch.float64)
+        .argsort(dim=1)
+        .cpu()
+        .numpy()
+    )
