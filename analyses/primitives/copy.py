@@ -1,0 +1,59 @@
+"""Copying the own token, in the prompt or in the answer."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from analyses.primitives.anatomy import Anatomy
+from analyses.primitives.primitive import Primitive, Uses
+from tasks import Batch, Task
+
+
+@dataclass(frozen=True)
+class Copy(Primitive):
+    """At the prompt's symbols: reads a place with the same token, its own among them, and yields that token.
+
+        tokens            [sort]  [5] [3] [5]  =
+        the second [5]       .     x   .   x   .
+
+    Source: Task Hinting, on trained sorters: the first attention layer copies at positions before the end of the input.
+    """
+
+    name = "copy"
+    summary = "the prompt's symbols read a place with the same token (their own among them), and yield it"
+    trades = "every task"
+
+    def serves(self, task: Task) -> bool:
+        return True
+
+    def find(self, task: Task, batch: Batch) -> Uses:
+        parts = Anatomy.of(task, batch)
+        return Uses.of(parts.symbols, same_token(parts), parts.tokens)
+
+
+@dataclass(frozen=True)
+class AnswerCopy(Primitive):
+    """At the answer's tokens: reads a place with the same token, its own among them, and yields that token.
+
+        tokens            [sort]  [5] [3] [5]  =  [3]  [5]
+        the answer's [5]     .     x   .   x   .   .    x
+
+    It is what tells a sorter how often an element is still to be written.
+    """
+
+    name = "answer_copy"
+    summary = "the answer's tokens read a place with the same token (their own among them), and yield it"
+    trades = "every task"
+
+    def serves(self, task: Task) -> bool:
+        return True
+
+    def find(self, task: Task, batch: Batch) -> Uses:
+        parts = Anatomy.of(task, batch)
+        return Uses.of(parts.answer, same_token(parts), parts.tokens)
+
+
+def same_token(parts: Anatomy) -> Bool[Tensor, "batch query key"]:
+    """True at keys that hold the query's token."""
+    return parts.tokens[:, :, None] == parts.tokens[:, None]
