@@ -18,13 +18,14 @@ from benchmarks.devices import Device, check_device
 from benchmarks.evaluation_row import compare_evaluation
 from benchmarks.overlap_row import Overlaps, measure_overlap, print_overlap
 from benchmarks.patching_row import compare_patching
+from benchmarks.probing_row import Probes, measure_probing, print_probing
 from benchmarks.results import Comparison, print_comparison
 from benchmarks.sampling_row import Sampling, measure_sampling, print_sampling
 from benchmarks.shapes import Shape
 from benchmarks.training_row import compare_training
 from tasks import InterpError
 
-Row = Literal["training", "ablation", "patching", "attribution", "evaluation", "sampling", "overlap"]
+Row = Literal["training", "ablation", "patching", "attribution", "evaluation", "sampling", "overlap", "probing"]
 
 ROWS: dict[str, Callable[..., Comparison]] = {
     "training": compare_training,
@@ -52,7 +53,7 @@ def bench(
 
     Args:
         rows: Which rows.
-        shapes: Model shapes as layers/heads/d_model (sampling and overlap have their own).
+        shapes: Model shapes as layers/heads/d_model (sampling, overlap and probing have their own).
         seconds: About how long all timed rounds take together; each comparison has at least three rounds.
         threads: Threads of torch, the same for all.
         device: Where models and examples are; cuda for ablation, patching and attribution.
@@ -67,7 +68,7 @@ def bench(
     console.print(", ".join(f"{name}: {value}" for name, value in facts.items()), highlight=False)
     console.print(f"Operations counted: {operations.FORMULA}.\n", highlight=False)
     each = seconds / (len(rows) * len(chosen))
-    found: list[Comparison | Sampling | Overlaps] = []
+    found: list[Comparison | Sampling | Overlaps | Probes] = []
     for row in rows:
         if row == "sampling":
             sampling = measure_sampling(seconds=each * len(chosen))
@@ -78,6 +79,11 @@ def bench(
             overlaps = measure_overlap(seconds=each * len(chosen))
             print_overlap(console, overlaps)
             found.append(overlaps)
+            continue
+        if row == "probing":
+            probes = measure_probing(seconds=each * len(chosen))
+            print_probing(console, probes)
+            found.append(probes)
             continue
         for shape in chosen:
             comparison = ROWS[row](shape, seconds=each)

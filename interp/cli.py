@@ -19,11 +19,14 @@ from interp.commands.isolate import isolate
 from interp.commands.lengths import lengths
 from interp.commands.overlap import overlap
 from interp.commands.patch import patch
+from interp.commands.primitives import primitives
+from interp.commands.probe import probe
 from interp.commands.report import report
 from interp.commands.study import study
 from interp.commands.suggest import suggest
 from interp.commands.sweep import sweep
 from interp.commands.tasks import tasks
+from interp.commands.theory import theory
 from interp.commands.train import train
 
 app = App(
@@ -46,6 +49,9 @@ for command in (
     attention,
     cross,
     lengths,
+    primitives,
+    probe,
+    theory,
     association,
     study,
     isolate,

@@ -15,9 +15,13 @@ from analyses import ActivationPatching, PathPatching, effects, get_metric, list
 from analyses.ablation import AblationKind
 from analyses.attribution import attribution_patching, direct_logit_attribution, edge_attribution
 from analyses.circuits import circuit_tests, curve, minimality
+from analyses.ground_truth import sharpness, theory
 from analyses.interventions import Site
+from analyses.lens import residual_lens
 from analyses.patches import Direction
 from analyses.patching import By
+from analyses.primitives import locating, shared
+from analyses.probing import linear_probe
 from analyses.reuse import (
     association,
     attention,
@@ -56,6 +60,13 @@ def test_every_public_name_is_explained(name: str) -> None:
 @pytest.mark.parametrize(
     ("page", "columns"),
     [
+        ("ground-truth", theory.COLUMNS),
+        ("ground-truth", theory.REACH_COLUMNS),
+        ("ground-truth", sharpness.SHARPNESS_COLUMNS),
+        ("lens", residual_lens.COLUMNS),
+        ("primitives", locating.COLUMNS),
+        ("primitives", shared.COLUMNS),
+        ("probes", linear_probe.COLUMNS),
         ("attribution", edge_attribution.COLUMNS),
         ("attribution", attribution_patching.COLUMNS),
         ("attribution", direct_logit_attribution.COLUMNS),

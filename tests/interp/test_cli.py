@@ -14,6 +14,7 @@ from tests.interp.conftest import Refused
 
 COMMANDS = [
     "demo", "tasks", "train", "evaluate", "ablate", "patch", "circuit", "overlap", "attention", "cross", "lengths",
+    "primitives", "probe", "theory",
     "association", "study", "isolate", "suggest", "sweep", "figure", "report",
 ]  # fmt: skip
 
