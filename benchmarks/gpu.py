@@ -8,8 +8,8 @@
 measured), `effects` (per example, of the last checkpoint), `maps` (of every checkpoint) and `timing`.
 """
 
-import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from itertools import product
@@ -130,7 +130,7 @@ def transfer(
     n: int = 256,
     seconds: float = 3600.0,
 ) -> None:
-    """Train paper-sized models and measure transfer and heads; no run is begun that would not end in time.
+    """Train paper-sized models and measure transfer and heads, within a time that the first run of its kind foretells.
 
     Args:
         out: Where the tables are written.
@@ -140,7 +140,7 @@ def transfer(
         steps: Training steps; warm-up is a tenth of them.
         checkpoints: Checkpoints per run.
         n: Examples per accuracy and per map.
-        seconds: How long all of it may take.
+        seconds: No run is begun when less is left of these than the first run of its group and condition took.
     """
     began, longest = time.perf_counter(), dict[tuple[str, Condition], float]()
     tables = dict[str, list[pd.DataFrame]]()
@@ -152,14 +152,13 @@ def transfer(
             continue
         started = time.perf_counter()
         config = _config(group, condition, seed=seed, steps=steps, checkpoints=checkpoints, n=n)
-        folder = out.parent / "runs" / f"{group.replace('/', '-')}-{condition}-{seed}"
-        run = train(config, folder, device="cuda")
-        for name, table in _measured(run, n).items():
-            tables.setdefault(name, []).append(table.assign(group=group, condition=condition, seed=seed))
-            pd.concat(tables[name], ignore_index=True).to_parquet(out / f"{name}.parquet")
-        longest[group, condition] = time.perf_counter() - started
-        _say(f"{group}, {condition}, seed {seed}: {_curve(run)}, {longest[group, condition]:.0f} s")
-        shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory() as folder:  # checkpoints take gigabytes, and are not needed afterwards
+            run = train(config, Path(folder) / "run", device="cuda")
+            for name, table in _measured(run, n).items():
+                tables.setdefault(name, []).append(table.assign(group=group, condition=condition, seed=seed))
+                pd.concat(tables[name], ignore_index=True).to_parquet(out / f"{name}.parquet")
+            longest[group, condition] = time.perf_counter() - started
+            _say(f"{group}, {condition}, seed {seed}: {_curve(run)}, {longest[group, condition]:.0f} s")
 
 
 def _curve(run: Run) -> str:

@@ -14,7 +14,6 @@ from training.config import TrainConfig
 from training.mixture import Examples, draw_examples
 from training.model import Packed, pack
 from training.randomness import named_generator
-from training.run_config import mixture_of
 
 WORKERS = 4
 """Processes that draw ahead for a GPU: one takes about as long to draw a step of `p1` as the GPU to compute it."""
@@ -111,7 +110,7 @@ def feed(
         return (read_at(config, mixture, step) for step in steps)
     workers = min(WORKERS, max(1, (os.cpu_count() or 1) - 1))
     loader: DataLoader[StepExamples] = DataLoader(
-        _Steps(config),
+        _Steps(config, mixture),
         sampler=steps,
         batch_size=None,
         num_workers=workers,
@@ -125,8 +124,8 @@ def feed(
 class _Steps(Dataset[StepExamples]):
     """The steps as a data set."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config, self.mixture = config, mixture_of(config)
+    def __init__(self, config: TrainConfig, mixture: Sequence[Member]) -> None:
+        self.config, self.mixture = config, mixture
 
     def __getitem__(self, index: int) -> StepExamples:
         return read_at(self.config, self.mixture, index, multiples=MULTIPLES)

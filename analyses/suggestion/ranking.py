@@ -10,8 +10,8 @@ from analyses.suggestion.scores import BASELINES, MECHANISTIC, RANKINGS, Ranking
 from tasks import InvalidValueError
 from tasks.errors import unknown_name
 
-RANK_BY: Ranking = "map_cosine"
-"""The score that candidates are ranked by unless another is asked for."""
+RANK_BY: Ranking = "early_accuracy"
+"""What candidates are ranked by unless another score is asked for: what did best (docs/results/suggesting.md)."""
 
 ABOUT = ["n", "steps", "length", "transfer_length", "weights"]
 

@@ -26,12 +26,15 @@ DASHES = {"plain": "-", "tempered": "--"}
 
 
 def trained(run: Run) -> pd.DataFrame:
-    """Mass and entropy of the head that has most of its attention on the source at the longest trained length."""
+    """Mass and entropy of the head with most attention on the source where other examples are as long as in training."""
     model, task = run.model(), run.mixture[0].task
     table = attention_sharpness(model, task, lengths=LENGTHS, n=N, generator=named_generator(run.config.seed, "sharp"))
+    choosing = attention_sharpness(
+        model, task, lengths=[SORTED], n=N, generator=named_generator(run.config.seed, "choose")
+    )
     parts = []
-    for _, part in table.groupby("positions", sort=False):
-        at = part[part["length"] == SORTED]
+    for positions, part in table.groupby("positions", sort=False):
+        at = choosing[choosing["positions"] == positions]
         head = at.loc[at["mass"].idxmax()]
         parts.append(part[(part["layer"] == head["layer"]) & (part["head"] == head["head"])])
     others = ", ".join(member.task.name for member in run.mixture[1:])

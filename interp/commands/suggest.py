@@ -72,7 +72,7 @@ class Evidence:
 
     rank_by: Literal[
         "combined", "map_cosine", "map_spearman", "attention", "representation", "gradient", "early_accuracy", "prompts"
-    ] = "map_cosine"
+    ] = "early_accuracy"
     """The score that decides the ranking."""
 
 

@@ -68,7 +68,7 @@ def test_a_validation_of_all_related_tasks(place: Path, capsys: pytest.CaptureFi
         "no candidate: capitalize: case 'lower' is not possible for 'capitalize'; allowed is 'both'\n"
         "no candidate: capitalize_reverse: case 'lower' is not possible for 'capitalize_reverse'; allowed is 'both'\n"
         "runs: runs/suggest-shift-quick (8 finished)\n"
-        "ranked by map_cosine; gain: exact match at length 4 after 4 steps, with the candidate less alone\n"
+        "ranked by early_accuracy; gain: exact match at length 4 after 4 steps, with the candidate less alone\n"
         "p: all orders of 3 candidates (6), so never below 0.17; q: over the scores\n"
         f"the gains of each seed are compared with the scores of the others; regret: {costs['oracle_regret']:.3f} if "
         f"the others' gains choose, {costs['random_regret']:.3f} if chance chooses\n"
