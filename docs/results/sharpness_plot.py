@@ -26,7 +26,7 @@ DASHES = {"plain": "-", "tempered": "--"}
 
 
 def trained(run: Run) -> pd.DataFrame:
-    """Mass and entropy of the head with most attention on the source where other examples are as long as in training."""
+    """Mass and entropy of the head that has most attention on the source at the trained length, on other examples."""
     model, task = run.model(), run.mixture[0].task
     table = attention_sharpness(model, task, lengths=LENGTHS, n=N, generator=named_generator(run.config.seed, "sharp"))
     choosing = attention_sharpness(
