@@ -9,7 +9,6 @@ from torch import Generator, Tensor
 
 from analyses.heads import Head, all_heads, check_heads
 from tasks import Batch, InvalidValueError, Task
-from tasks.frame import END
 from training import HookedTransformer
 
 SHARPNESS_COLUMNS = [
@@ -36,7 +35,8 @@ def attention_sharpness(
     with its own: for `sort` of distinct elements the smallest number, or the successor, in the input. Positions without
     a source, such as those that predict [EOS], are left out. Where tokens repeat the mass is on all copies.
 
-    Columns: task; length; layer; head; positions (`end`: at `=`; `answer`: behind it); mass (in [0, 1]) and entropy
+    Columns: task; length; layer; head; positions (`end`: what predicts the first scored token, `=` or
+    the last marker behind it; `answer`: behind that); mass (in [0, 1]) and entropy
     (nats), means over positions, then over examples; their standard errors over examples (missing for one example); n
     (examples that have such a position). Classes of positions without any such example have no row.
 
@@ -64,7 +64,7 @@ def attention_sharpness(
     rows: list[tuple[object, ...]] = []
     for length in lengths:
         batch = bound.sample(n, length=length, generator=generator, stream="test").to(model.device)
-        at_end = batch.inputs == model.vocabulary.index[END]
+        at_end = batch.predicting & (batch.predicting.cumsum(dim=1) == 1)
         sources = _sources(batch)
         measured = batch.predicting & sources.any(dim=2)
         found = _measured(model, batch, sources)

@@ -16,11 +16,11 @@ class Softmax:
     Attributes:
         temperature: `none`: beta at every length; `log_n`: beta ln n for a query that sees n tokens (Task Hinting,
             section 5).
-        beta: The factor, more than 0.
+        beta: The factor, more than 0 and finite.
 
     Raises:
         UnknownNameError: No such temperature.
-        InvalidValueError: beta is not more than 0.
+        InvalidValueError: beta is not more than 0, or not finite.
     """
 
     temperature: Temperature
@@ -32,6 +32,8 @@ class Softmax:
             raise unknown_name("temperature", self.temperature, known, listing="the temperatures are none and log_n")
         if not self.beta > 0:
             raise InvalidValueError(f"beta = {self.beta} is not possible; allowed is more than 0")
+        if self.beta == float("inf"):
+            raise InvalidValueError(f"beta = {self.beta} is not possible; allowed is a finite number")
 
 
 PLAIN = Softmax("none", 4.0)

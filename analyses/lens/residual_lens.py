@@ -15,7 +15,7 @@ from analyses.lens.targets import Wanted, check_targets, targets_of, wanted
 from analyses.primitives.anatomy import Anatomy
 from analyses.statistics.errors import standard_errors
 from analyses.statistics.resampling import seed_of
-from tasks import Batch, Task
+from tasks import Batch, InvalidValueError, Task
 from training import HookedTransformer
 
 Basis = Literal["decoder", "encoder", "encoder_cosine"]
@@ -61,7 +61,7 @@ class ResidualLens:
 
     Raises:
         UnknownNameError: No such target, basis or norm.
-        InvalidValueError: A target named twice.
+        InvalidValueError: A target, basis or norm named twice, or no basis or no norm.
     """
 
     targets: tuple[str, ...] = ()
@@ -74,6 +74,12 @@ class ResidualLens:
             check_choice("basis", basis, get_args(Basis))
         for norm in self.norms:
             check_choice("norm", norm, get_args(LensNorm))
+        for what, kind, names in (("basis", "bases", self.bases), ("norm", "norms", self.norms)):
+            if not names:
+                raise InvalidValueError(f"{kind} = () reads nothing; name at least one {what}")
+            for name in names:
+                if names.count(name) > 1:
+                    raise InvalidValueError(f"{what} {name!r} is named twice; name each {what} once")
 
     def __call__(
         self,
@@ -102,8 +108,8 @@ class ResidualLens:
             running: How the work is divided and followed; its journal is not used.
 
         Raises:
-            InvalidValueError: A target that the task does not have, n below 1, no such length, a vocabulary without the
-                task's tokens, a model with hooks attached.
+            InvalidValueError: A target that the task does not have or that occurs nowhere, n below 1, no such length, a
+                vocabulary without the task's tokens, a model with hooks attached.
         """
         seed, names = seed_of(generator), targets_of(task, self.targets)
         examples = Examples.drawn(model, task, length=length, n=n, generator=generator, task_head=task_head)
@@ -111,6 +117,7 @@ class ResidualLens:
         bound, batch = task.bind(model.vocabulary), examples.clean.to(model.device)
         parts = Anatomy.of(bound, batch)
         found = {name: wanted(name, bound, batch, parts) for name in names}
+        found = _occurring(found, parts, asked=self.targets, length=length)
         rows = list(self._rows(model, batch, parts, found, task_head=task_head, running=running))
         table = pd.DataFrame(rows).assign(task=task.name, length=length, tokens=len(model.vocabulary), seed=seed)
         return table[COLUMNS].astype({"layer": "Int64"})
@@ -159,6 +166,22 @@ class ResidualLens:
             for name, one in found.items():
                 parts[name].append(ranked(read, one.tokens[part]))
         return {name: torch.cat(values, dim=1) for name, values in parts.items()}
+
+
+def _occurring(found: dict[str, Wanted], parts: Anatomy, *, asked: tuple[str, ...], length: int) -> dict[str, Wanted]:
+    """The targets that some position of a class has.
+
+    Raises:
+        InvalidValueError: A target that was asked for and that no position has.
+    """
+    inside = parts.symbols | parts.end | parts.answer
+    missing = [name for name, one in found.items() if not bool((inside & one.defined).any())]
+    for name in missing:
+        if name in asked:
+            raise InvalidValueError(
+                f"lens target {name!r} occurs at no position at length {length}; use another length or target"
+            )
+    return {name: one for name, one in found.items() if name not in missing}
 
 
 def streams(

@@ -103,3 +103,16 @@ class Anatomy:
     def none(self) -> int:
         """A value above that of every number."""
         return int(self.values.max()) + 1
+
+
+def number_ranks(task: Task, maps: Int[Tensor, "draw vocab"]) -> Int[Tensor, "draw value"]:
+    """The rank of each value in the order of the renamed numbers."""
+    numbers = task.vocabulary.ids(task.replaceable).to(maps.device)
+    return maps[:, numbers].argsort(dim=1).argsort(dim=1)
+
+
+def seen_values(parts: Anatomy, applies: Bool[Tensor, "batch query"]) -> Int[Tensor, "use key"]:
+    """The values of the sequence that each use sees; `NO_VALUE` at other keys."""
+    examples, queries = applies.nonzero().T
+    seen = parts.sequence[examples] & parts.visible[queries]
+    return torch.where(seen, parts.values[examples], NO_VALUE)

@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from analyses.primitives.primitive import Uses
+from analyses.primitives.renaming import Renaming
+from analyses.primitives.renaming_evidence import renaming_p
 
 TIED = 1e-6
 """Attention weights that differ by less differ by rounding."""
@@ -26,7 +28,7 @@ class AttentionEvidence:
         share_error: Standard error of the share, over examples.
         mass_error: That of the mass.
         chance: What the share would be for a head that looks at one seen position at random.
-        p: The greater one of the p-values of share and mass.
+        p: The greatest of the p-values of share and mass, over both nulls.
     """
 
     share: Float[np.ndarray, " head"]
@@ -38,18 +40,27 @@ class AttentionEvidence:
 
 
 def attention_evidence(
-    pattern: Float[Tensor, "batch head query key"], uses: Uses, *, orders: Int[Tensor, "draw query key"]
+    pattern: Float[Tensor, "batch head query key"],
+    uses: Uses,
+    *,
+    orders: Int[Tensor, "draw query key"],
+    renaming: Renaming | None = None,
 ) -> AttentionEvidence:
-    """Share and mass, with p = (b + 1) / (m + 1) over exchanges of the key positions.
+    """Share and mass, with p = (b + 1) / (m + 1) over exchanges of the key positions and over renamings of the tokens.
 
     An exchange permutes the keys that a query sees, in the same way for every example, so that a head whose attention
     hangs on the position alone hits a source that hangs on the position alone as often as chance has it. Shuffles that
     differed from example to example would count each example as new evidence of one and the same coincidence.
 
+    A renaming gives the tokens other parts, also the same in every example, so that a head whose attention hangs on the
+    tokens hits what the renamed primitive would read as often as chance has it. A head must beat both nulls: p is the
+    greater one. Where the sources hang on positions alone, no renaming changes them, and the exchanges are all.
+
     Args:
         pattern: The heads' patterns.
         uses: The primitive's uses.
         orders: The exchanges, as `exchanges` draws them.
+        renaming: The primitive's sources under renamings, if they hang on tokens (`Primitive.renaming`).
     """
     queries = uses.applies.any(dim=0).nonzero()[:, 0]
     orders, count = orders[:, queries].to(pattern.device), len(uses.groups)
@@ -62,8 +73,21 @@ def attention_evidence(
         mass, error, _ = min(masses)
         rows.append((share[0], mass * count, share[1], error * count, max(p for *_, p in (share, *masses))))
     share, mass, share_error, mass_error, p = np.array(rows).T
+    if renaming is not None:
+        p = np.maximum(p, _renamed(pattern, uses, renaming))
     found = (uses.source[:, queries].sum(dim=-1) / seen.sum(dim=-1) * uses.weights[:, queries]).sum().item()
     return AttentionEvidence(share, mass, share_error, mass_error, found, p)
+
+
+def _renamed(
+    pattern: Float[Tensor, "batch head query key"], uses: Uses, renaming: Renaming
+) -> Float[np.ndarray, " head"]:
+    """The greater p of share and mass, over the renamings."""
+    examples, queries = uses.applies.nonzero().T
+    looked = pattern[examples, :, queries].double()
+    seen = torch.arange(pattern.shape[-1], device=pattern.device) <= queries[:, None]
+    both = torch.cat((strongest(looked, seen[:, None]), looked), dim=1)
+    return renaming_p(both, uses, renaming).reshape(2, -1).max(axis=0)
 
 
 def _hits(

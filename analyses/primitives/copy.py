@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Bool
+import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from analyses.primitives.anatomy import Anatomy
 from analyses.primitives.primitive import Primitive, Uses
+from analyses.primitives.renaming import Renaming
 from tasks import Batch, Task
 
 
@@ -31,6 +33,10 @@ class Copy(Primitive):
         parts = Anatomy.of(task, batch)
         return Uses.of(parts.symbols, same_token(parts), parts.tokens)
 
+    def renaming(self, task: Task, batch: Batch, uses: Uses, maps: Int[Tensor, "draw vocab"]) -> Renaming:
+        """It reads the renamed query's token instead of the query's own."""
+        return renamed_token(Anatomy.of(task, batch), uses, maps)
+
 
 @dataclass(frozen=True)
 class AnswerCopy(Primitive):
@@ -53,7 +59,17 @@ class AnswerCopy(Primitive):
         parts = Anatomy.of(task, batch)
         return Uses.of(parts.answer, same_token(parts), parts.tokens)
 
+    def renaming(self, task: Task, batch: Batch, uses: Uses, maps: Int[Tensor, "draw vocab"]) -> Renaming:
+        """It reads the renamed query's token instead of the query's own."""
+        return renamed_token(Anatomy.of(task, batch), uses, maps)
+
 
 def same_token(parts: Anatomy) -> Bool[Tensor, "batch query key"]:
     """True at keys that hold the query's token."""
     return parts.tokens[:, :, None] == parts.tokens[:, None]
+
+
+def renamed_token(parts: Anatomy, uses: Uses, maps: Int[Tensor, "draw vocab"]) -> Renaming:
+    """Renamings of copies: keys that hold the renamed query's token are read."""
+    allowed = torch.ones_like(uses.source)
+    return Renaming.of_equal(parts.tokens, parts.tokens, allowed, applies=uses.applies, maps=maps)

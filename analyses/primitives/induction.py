@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from analyses.primitives.anatomy import Anatomy
 from analyses.primitives.primitive import Primitive, Uses
+from analyses.primitives.renaming import Renaming
 from tasks import Batch, Task
 from tasks.strings import Mqar
 
@@ -40,3 +43,10 @@ class Induction(Primitive):
         right = source & (tokens[:, None] == target[..., None])
         applies = batch.predicting & source.any(dim=-1) & (right == source).all(dim=-1)
         return Uses.of(applies, source, target)
+
+    def renaming(self, task: Task, batch: Batch, uses: Uses, maps: Int[Tensor, "draw vocab"]) -> Renaming:
+        """It reads behind the renamed query's token instead of the query's own."""
+        parts = Anatomy.of(task, batch)
+        before = torch.nn.functional.pad(parts.tokens[:, :-1], (1, 0), value=-1)
+        allowed = (~parts.own).expand_as(uses.source)
+        return Renaming.of_equal(parts.tokens, before, allowed, applies=uses.applies, maps=maps)

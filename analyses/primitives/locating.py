@@ -13,6 +13,7 @@ from analyses.primitives.attention_evidence import attention_evidence, exchanges
 from analyses.primitives.causal_evidence import CausalEvidence, Losses, sign_flip_p
 from analyses.primitives.primitive import Primitive, Uses
 from analyses.primitives.registry import get_primitive, primitives_of
+from analyses.primitives.renaming import Renaming
 from analyses.primitives.traces import LayerTrace, traces
 from analyses.primitives.verdict import Least, with_verdicts
 from analyses.primitives.write_evidence import ReadOut, renamings, write_evidence
@@ -146,9 +147,13 @@ class Primitives:
     ) -> Iterator[dict[str, Any]]:
         losses = Losses.of(model, task, examples, used, running=running)
         symbols = task.vocabulary.ids(task.symbols)
+        orders = exchanges(examples.width, draws=self.permutations, generator=generator)
+        maps = renamings(symbols, vocab=len(model.vocabulary), draws=self.permutations, generator=generator)
+        batch = examples.clean.to(model.device)
         nulls = _Nulls(
-            exchanges(examples.width, draws=self.permutations, generator=generator),
-            renamings(symbols, vocab=len(model.vocabulary), draws=self.permutations, generator=generator),
+            orders,
+            maps,
+            {one.name: one.renaming(task, batch, uses, maps.to(model.device)) for one, uses in used},
             ReadOut.of(model, task_head=examples.task_head),
         )
         for trace in traces(model, examples, token_budget=running.tokens(model.device)):
@@ -158,10 +163,11 @@ class Primitives:
 
 @dataclass(frozen=True)
 class _Nulls:
-    """What all heads are compared with: exchanges of keys, renamings of tokens; and how tokens are read out."""
+    """What all heads are compared with, exchanges of keys and renamings of tokens; and how tokens are read out."""
 
     orders: Tensor
     maps: Tensor
+    renamings: dict[str, Renaming | None]
     read_out: ReadOut
 
 
@@ -170,7 +176,7 @@ def _of_layer(
 ) -> Iterator[dict[str, Any]]:
     """The evidence of every head of a layer; the losses of each example stand in `effects` and `cuts`."""
     model = losses.model
-    looked = attention_evidence(trace.pattern, uses, orders=nulls.orders)
+    looked = attention_evidence(trace.pattern, uses, orders=nulls.orders, renaming=nulls.renamings[primitive.name])
     written = None
     if uses.yields is not None:
         batch = losses.examples.clean.to(model.device)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from analyses.primitives.renaming import Renaming
 from tasks import Batch, Task
 
 
@@ -109,3 +110,7 @@ class Primitive(ABC):
     def renamed(self, task: Task, maps: Int[Tensor, "draw vocab"]) -> Int[Tensor, "draw content"]:
         """The token that each content would yield, were the task's tokens renamed."""
         return maps
+
+    def renaming(self, task: Task, batch: Batch, uses: Uses, maps: Int[Tensor, "draw vocab"]) -> Renaming | None:
+        """What each use would read, were the task's tokens renamed; None if the sources hang on positions alone."""
+        return None

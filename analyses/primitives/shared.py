@@ -1,28 +1,36 @@
 """Which heads serve the same primitive in two tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
+import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom
 
+from analyses.statistics.correction import benjamini_hochberg
 from tasks import InvalidValueError
 
 COLUMNS = [
     "primitive", "layer", "head", "first", "second", "first_length", "second_length", "first_effect", "second_effect",
-    "first_q", "second_q", "heads", "first_heads", "second_heads", "shared", "p",
+    "first_q", "second_q", "heads", "first_heads", "second_heads", "shared", "p", "q", "family", "correction",
 ]  # fmt: skip
 
 
 def shared_primitives(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The heads whose verdict is `implements` for one primitive in both of two tasks.
 
-    One row per primitive and head, with `layer` and `head` as in the tables of reuse, to merge on. p is the
-    hypergeometric probability that as many heads are shared, or more, if those that implement the primitive in either
-    task were drawn at random from all heads of the model; it says nothing about single heads.
+    One row per primitive and head, with `layer` and `head` as in the tables of reuse, to merge on. p is the probability
+    that as many heads are shared, or more, if those that implement the primitive in either task were drawn at random
+    within each layer, as many there as there are:
+
+        shared = sum over layers of Hypergeometric(heads, first_heads, second_heads of the layer), independent
+
+    So it does not count it as evidence that both tasks have the primitive in the same layers. It is one number for a
+    primitive and says nothing about single heads. q is after Benjamini-Hochberg over the primitives that some head
+    implements in each of the tasks, whether they share one or not.
 
     Columns: primitive, layer, head, first, second (tasks), first_length, second_length, first_effect, second_effect
     (nats lost by ablation), first_q, second_q, heads (of the model), first_heads, second_heads (how many implement the
-    primitive), shared (how many do in both), p.
+    primitive), shared (how many do in both), p, q, family (primitives tested), correction.
 
     Args:
         tables: What `Primitives` gives for two tasks of one model, as two tables or as one that holds both.
@@ -42,15 +50,36 @@ def shared_primitives(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     keys = ["primitive", "layer", "head"]
     serving = [part[part["verdict"] == "implements"].set_index(keys) for part in (first, second)]
     both = serving[0].join(serving[1], how="inner", suffixes=("_1", "_2")).reset_index()
-    rows = [_row(one, both, serving, heads=len(heads)) for one in both.to_dict("records")]
+    tests = {row["primitive"]: row for row in _tests(serving, heads).to_dict("records")}
+    rows = [_row(one, tests[one["primitive"]], heads=len(heads)) for one in both.to_dict("records")]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"layer": "Int64", "head": "Int64"})
 
 
-def _row(
-    one: dict[str, object], both: pd.DataFrame, serving: Sequence[pd.DataFrame], *, heads: int
-) -> dict[str, object]:
-    counts = [int((part.index.get_level_values("primitive") == one["primitive"]).sum()) for part in serving]
-    shared = int((both["primitive"] == one["primitive"]).sum())
+def _tests(serving: Sequence[pd.DataFrame], heads: pd.DataFrame) -> pd.DataFrame:
+    """For each primitive of both tasks: how many heads implement it in either and in both, p and q."""
+    held = [{name: list(rows.index) for name, rows in part.groupby("primitive")} for part in serving]
+    sizes = heads.groupby("layer").size()
+    rows: list[dict[str, object]] = []
+    for name in held[0]:
+        if name in held[1]:
+            counts = [np.array([sum(key[1] == layer for key in one[name]) for layer in sizes.index]) for one in held]
+            shared = len(set(held[0][name]) & set(held[1][name]))
+            p = _at_least(shared, sizes.to_numpy(), first=counts[0], second=counts[1])
+            about = {"first_heads": len(held[0][name]), "second_heads": len(held[1][name]), "shared": shared}
+            rows.append({"primitive": name, **about, "p": p})
+    table = pd.DataFrame(rows, columns=["primitive", "first_heads", "second_heads", "shared", "p"])
+    return benjamini_hochberg(table.astype({"p": float}))
+
+
+def _at_least(shared: int, sizes: np.ndarray, *, first: np.ndarray, second: np.ndarray) -> float:
+    """Probability that so many heads, or more, are shared if those of each layer are drawn at random within it."""
+    chances = np.ones(1)
+    for size, one, other in zip(sizes, first, second, strict=True):
+        chances = np.convolve(chances, hypergeom.pmf(np.arange(min(one, other) + 1), size, one, other))
+    return min(1.0, float(chances[shared:].sum()))
+
+
+def _row(one: dict[Hashable, object], test: dict[Hashable, object], *, heads: int) -> dict[Hashable, object]:
     return {
         **{key: one[key] for key in ("primitive", "layer", "head")},
         **{f"{order}": one[f"task_{number}"] for order, number in (("first", 1), ("second", 2))},
@@ -60,8 +89,5 @@ def _row(
             for order, number in (("first", 1), ("second", 2))
         },
         "heads": heads,
-        "first_heads": counts[0],
-        "second_heads": counts[1],
-        "shared": shared,
-        "p": float(hypergeom.sf(shared - 1, heads, *counts)),
+        **test,
     }

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
-from analyses.primitives.anatomy import Anatomy
+from analyses.primitives.anatomy import Anatomy, number_ranks, seen_values
 from analyses.primitives.primitive import Primitive, Uses
+from analyses.primitives.renaming import Renaming, next_ranked
 from tasks import Batch, Task
 from tasks.sorting import Sort
 from tasks.sorting import Successor as SuccessorTask
@@ -39,3 +42,11 @@ class Successor(Primitive):
         applies = batch.predicting & (following < none) & (token == batch.tokens[:, 1:])
         source = parts.sequence[:, None] & (parts.values[:, None] == following[..., None])
         return Uses.of(applies, source, torch.where(applies, token, batch.tokens[:, 1:]))
+
+    def renaming(self, task: Task, batch: Batch, uses: Uses, maps: Int[Tensor, "draw vocab"]) -> Renaming:
+        """It reads the element that is the next in the order of the renamed numbers."""
+        parts = Anatomy.of(task, batch)
+        ranks, values = number_ranks(task, maps.to(parts.values.device)), seen_values(parts, uses.applies)
+        chosen = next_ranked(ranks, values, above=ranks[:, parts.asked[uses.applies]])[None]
+        case = torch.arange(len(values), device=ranks.device)
+        return Renaming(parts.values, parts.sequence[:, None].expand_as(uses.source), case, chosen)

@@ -1,6 +1,7 @@
 """What the evidence of a head amounts to, after Benjamini-Hochberg over heads and primitives."""
 
 from dataclasses import dataclass, fields
+from math import isfinite
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ class Least:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value < 0 or (field.name != "effect" and value > 1):
+            if not isfinite(value) or value < 0 or (field.name != "effect" and value > 1):
                 allowed = "0 or more" if field.name == "effect" else "0 to 1"
                 raise InvalidValueError(f"least {field.name} = {value} is not possible; allowed is {allowed}")
 

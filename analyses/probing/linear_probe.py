@@ -41,7 +41,7 @@ class LinearProbe:
     A probe is a multinomial logistic regression from one site's activation x at a token, each coordinate standardised,
     to the token's label: minimised is, in nats, sum of -log softmax(W x + b)[label] + lambda / 2 * |W|^2 over the
     training tokens (`logistic.fit_probes`; scikit-learn's `LogisticRegression(C=1 / lambda)`). Test tokens are those of
-    other examples.
+    other examples, without those that have all tokens up to them in a training example: what is held there is the same.
 
         accuracy      share of the test tokens whose most probable class is theirs: over all tokens of all examples
         selectivity   accuracy - control accuracy, where a control task gives every type of token a random label: a
@@ -94,10 +94,11 @@ class LinearProbe:
         """One row per layer and site (and head, for `z`).
 
         Columns: task, length (several as `3 5`), label, positions, layer, site, head (missing but for z), accuracy,
-        stderr (of accuracy; tokens of one example count as dependent), majority (accuracy of always saying the
-        training tokens' most frequent class), control_accuracy, selectivity, mdl, compression, untrained_accuracy,
-        untrained_selectivity, untrained_mdl, untrained_compression, classes, types (different ones), controls, n_train,
-        n_test (tokens), n (examples), lambda, converged (whether all fits of the row did), seed (of the generator).
+        stderr (of accuracy; tokens of one example, and of its copies, count as dependent; missing for one example),
+        majority (accuracy of always saying the training tokens' most frequent class), control_accuracy, selectivity,
+        mdl, compression, untrained_accuracy, untrained_selectivity, untrained_mdl, untrained_compression, classes,
+        types (different ones), controls, n_train, n_test (tokens), n (examples), lambda, converged (whether all fits of
+        the row did), seed (of the generator).
 
         Args:
             model: The model, left as it was.
@@ -112,6 +113,7 @@ class LinearProbe:
         Raises:
             UnknownNameError: No such label.
             InvalidValueError: A label that the task does not have, or that has one class; labelled tokens of one type;
+                no test token that is new;
                 n below 8, a length that is not possible, a vocabulary without the task's tokens, a model with hooks
                 attached.
         """

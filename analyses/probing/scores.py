@@ -61,7 +61,7 @@ def majority(tokens: Tokens) -> float:
 def _shares(
     right: Bool[Tensor, "place tested"], tokens: Tokens
 ) -> tuple[Float[Tensor, " place"], Float[Tensor, " place"]]:
-    """The share of right tokens at each place, and its standard error: examples are independent, their tokens not."""
-    rows = tokens.rows[tokens.tested].unique(return_inverse=True)[1].cpu()
+    """The share of right tokens at each place, and its standard error over different examples, copies being one."""
+    rows = tokens.example[tokens.tested].unique(return_inverse=True)[1].cpu()
     sums = torch.zeros(len(right), int(rows.max()) + 1, dtype=torch.float64).index_add(1, rows, right.double())
     return ratio_of_means(sums, torch.bincount(rows).double())

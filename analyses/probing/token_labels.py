@@ -1,7 +1,7 @@
 """Labels that every task has.
 
 tokens               [shift]  a  b  l  =  b  c  a  [EOS]
-current_token           t     t  t  t  t  t  t  t    t      t: the token's id
+current_token           t     t  t  t  t  t  t  t    .      t: the token's id
 next_target             .     .  .  .  t  t  t  t    .      t: the id of the token that follows
 position_from_end       .     3  2  1  0  .  .  .    .
 """
@@ -16,9 +16,9 @@ from tasks.frame import END, REPEATS
 
 
 def current_token(_task: Task, batch: Batch) -> Int[Tensor, "batch pos"]:
-    """The token's id, at every token up to the last scored one."""
+    """The token's id, at every token before the last scored one: what a model reads, whatever fills up behind."""
     places = torch.arange(batch.tokens.shape[1], device=batch.tokens.device)
-    return torch.where(places <= _last_scored(batch)[:, None], batch.tokens, -1)
+    return torch.where(places < _last_scored(batch)[:, None], batch.tokens, -1)
 
 
 def next_target(_task: Task, batch: Batch) -> Int[Tensor, "batch pos"]:
@@ -50,7 +50,7 @@ def _last_scored(batch: Batch) -> Int[Tensor, " batch"]:
 
 
 TOKEN_LABELS = (
-    Label("current_token", "the token itself, at every token of an example", current_token),
+    Label("current_token", "the token itself, at every token before the last scored one", current_token),
     Label("next_target", "the token that follows, where that is scored", next_target),
     Label("position_from_end", "how many tokens before the final = of the prompt, at the prompt", position_from_end),
 )

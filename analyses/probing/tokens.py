@@ -27,16 +27,18 @@ class Tokens:
 
     Attributes:
         batch: The examples.
-        rows: The example that each token belongs to, in ascending order.
+        rows: The row of the example that each token belongs to, in ascending order.
+        example: The number of that example among the different ones: copies of an example have one number.
         positions: Its position.
         labels: Its class, from 0; -1 for one that no training token has.
         types: Its type, from 0.
-        testing: Whether it is for tests.
+        testing: Whether it is for tests. All up to it is then in no training example.
         classes: How many classes the training tokens have.
     """
 
     batch: Batch
     rows: Int[Tensor, " token"]
+    example: Int[Tensor, " token"]
     positions: Int[Tensor, " token"]
     labels: Int[Tensor, " token"]
     types: Int[Tensor, " token"]
@@ -49,9 +51,12 @@ class Tokens:
     ) -> "Tokens":
         """The tokens in the scope that have a label.
 
+        What a model holds at a token is a function of the tokens up to it. So a test token with all of these in a
+        training example would be a training token again, and is left out.
+
         Raises:
-            InvalidValueError: No training or no test token has a label, the training tokens have one class, or the
-                tokens one type.
+            InvalidValueError: No training or no test token has a label, no test token is new, the training tokens have
+                one class, or the tokens one type.
         """
         values = torch.where(_in_scope(batch, scope), label.values(task, batch), -1)[:, :-1]
         rows, positions = (values >= 0).nonzero().unbind(dim=1)
@@ -62,6 +67,15 @@ class Tokens:
                     f"label {label.name!r} has no value at any {kind} token of task {task.name!r} in the scope "
                     f"{scope!r}; use more examples, other lengths or another scope"
                 )
+        fresh = ~held | ~_seen(batch, testing)[rows, positions]
+        if not bool(held[fresh].any()):
+            raise InvalidValueError(
+                f"label {label.name!r}: at each of the {int(held.sum())} test tokens of task {task.name!r} in the "
+                f"scope {scope!r}, all tokens up to it stand in a training example too, so none is new to a probe; use "
+                "greater lengths, or the scope answer or all"
+            )
+        rows, positions, held = rows[fresh], positions[fresh], held[fresh]
+        example = batch.tokens.unique(dim=0, return_inverse=True)[1][rows]
         found = values[rows, positions]
         known, classes = found[~held].unique(), len(found[~held].unique())
         if classes < 2:
@@ -73,7 +87,8 @@ class Tokens:
             )
         place = torch.searchsorted(known, found).clamp(max=classes - 1)
         labels = torch.where(known[place] == found, place, -1)
-        return cls(batch, rows, positions, labels, _types(types, task, batch, rows, positions), held, classes)
+        kinds = _types(types, task, batch, rows, positions)
+        return cls(batch, rows, example, positions, labels, kinds, held, classes)
 
     @property
     def training(self) -> Int[Tensor, " trained"]:
@@ -143,6 +158,16 @@ def check_probe_scope(scope: str) -> None:
 def _in_scope(batch: Batch, scope: Scope) -> Bool[Tensor, "batch pos"]:
     behind = batch.scored.long().cumsum(dim=1) > 0
     return {"all": torch.ones_like(behind), "prompt": ~behind, "answer": behind}[scope]
+
+
+def _seen(batch: Batch, testing: Bool[Tensor, " batch"]) -> Bool[Tensor, "batch pos"]:
+    """Whether all tokens up to each one, itself included, are those of a training example."""
+    prefix, seen = torch.zeros_like(batch.tokens[:, 0]), []
+    for token in batch.tokens.unbind(dim=1):
+        # Prefixes are numbered anew at each token: equal prefixes of equal next tokens get one number.
+        prefix = torch.stack((prefix, token), dim=1).unique(dim=0, return_inverse=True)[1]
+        seen.append(torch.isin(prefix, prefix[~testing]))
+    return torch.stack(seen, dim=1)
 
 
 def _types(types: Types, task: Task, batch: Batch, rows: Tensor, positions: Tensor) -> Int[Tensor, " token"]:

@@ -82,8 +82,11 @@ def print_lens(table: pd.DataFrame) -> None:
     """Ranks of some targets behind every sub-layer, over seeds."""
     read = pd.DataFrame(READ, columns=["positions", "target", "basis", "norm"])
     chosen = table.merge(read)
-    layers = chosen["layer"].astype("Int64").astype(str).replace("<NA>", "")
-    chosen = chosen.assign(stage=(layers + " " + chosen["site"]).str.strip())
+    stages = [
+        f"{layer} {site}" if pd.notna(layer) else site
+        for layer, site in zip(chosen["layer"], chosen["site"], strict=True)
+    ]
+    chosen = chosen.assign(stage=stages)
     stages = list(dict.fromkeys(chosen["stage"]))
     print("| trained with | softmax | positions | target | basis | " + " | ".join(stages) + " |")
     print("|" + "---|" * (5 + len(stages)))

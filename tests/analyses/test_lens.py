@@ -180,6 +180,10 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], type[InterpError], str]
     "twice": ({"targets": ("same", "same")}, {}, InvalidValueError, "lens target 'same' is named twice; name each t"),
     "basis": ({"bases": ("decode",)}, {}, UnknownNameError, "unknown basis 'decode'; did you mean 'decoder'"),
     "norm": ({"norms": ("last",)}, {}, UnknownNameError, "unknown norm 'last'; the norms are final, none"),
+    "no basis": ({"bases": ()}, {}, InvalidValueError, r"^bases = \(\) reads nothing; name at least one basis$"),
+    "no norm": ({"norms": ()}, {}, InvalidValueError, r"^norms = \(\) reads nothing; name at least one norm$"),
+    "basis twice": ({"bases": ("decoder",) * 2}, {}, InvalidValueError, "^basis 'decoder' is named twice; name each b"),
+    "norm twice": ({"norms": ("none",) * 2}, {}, InvalidValueError, "^norm 'none' is named twice; name each norm"),
     "not the task's": (
         {"targets": ("minimum",)}, {}, InvalidValueError,
         "lens target 'minimum' does not apply to task 'copy', which has no sequence of numbers; it has same, target",
@@ -197,3 +201,13 @@ def test_refusals(fields: dict[str, Any], call: dict[str, Any], error: type[Inte
     arguments: dict[str, Any] = {"task": COPY, "length": 3, "n": 4, "generator": seeded(), **call}
     with pytest.raises(error, match=text):
         ResidualLens(**fields)(model, **arguments)
+
+
+def test_a_target_that_occurs_nowhere() -> None:
+    # Of one number there is no larger one.
+    model = random_model(SORT.vocabulary, n_layers=1)
+    text = "^lens target 'successor' occurs at no position at length 1; use another length or target$"
+    with pytest.raises(InvalidValueError, match=text):
+        ResidualLens(targets=("successor",))(model, SORT, length=1, n=4, generator=seeded())
+    table = ResidualLens()(model, SORT, length=1, n=4, generator=seeded())
+    assert set(table["target"]) == {"same", "target", "minimum"}

@@ -158,7 +158,7 @@ def test_main_task_may_stand_alone() -> None:
 
 
 def test_unknown_group_suggests_the_nearest() -> None:
-    listing = "'interp tasks' lists all 28"
+    listing = "'interp tasks' lists all 29"
     text = f"unknown group 'copy_shift'; did you mean 'copy+shift'? {listing}"
     with pytest.raises(UnknownNameError, match=f"^{re.escape(text)}$"):
         get_group("copy_shift")

@@ -50,6 +50,18 @@ def test_the_constructed_sorter_lies_on_the_theory() -> None:
     assert table["mass_stderr"].iloc[0] == pytest.approx(0, abs=1e-9)
 
 
+def test_the_end_is_what_predicts_the_first_scored_token() -> None:
+    # [BOS] [copy] * 4 a b c = [copy] * 4 a b c [EOS]: `=` is at 8; the last marker, at 12, predicts the first letter.
+    task = get_task("copy", alphabet=3, case="lower", marking="repeated")
+    model = random_model(task.vocabulary, n_layers=1, positions="none")
+    with torch.no_grad():
+        model.blocks[0].attn.W_Q.zero_()
+    table = attention_sharpness(model, task, lengths=[3], heads=[Head(0, 0)], n=6, generator=seeded())
+    assert table["positions"].tolist() == ["end", "answer"]
+    answer = (math.log(14) + math.log(15)) / 2
+    assert table["entropy"].tolist() == pytest.approx([math.log(13), answer], rel=1e-6)
+
+
 def test_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     task = get_task("reverse", alphabet=3, case="lower")
     model = random_model(task.vocabulary)

@@ -152,6 +152,8 @@ def test_reach_by_hand() -> None:
         ({"precisions": ("half",)}, UnknownNameError, "unknown precision 'half'; the precisions are float64, "),
         ({"precisions": ()}, InvalidValueError, "there is nothing to measure; give a precision, a softmax and a noise"),
         ({"noises": (-1.0,)}, InvalidValueError, "noise -1.0 is not possible; a standard deviation is 0 or more"),
+        ({"noises": (0.0, math.nan)}, InvalidValueError, "noise nan is not possible; a standard deviation is 0"),
+        ({"noises": (math.inf,)}, InvalidValueError, "noise inf is not possible; a standard deviation is 0 or more"),
         ({"code": "relativ"}, UnknownNameError, "unknown code 'relativ'; did you mean 'relative'[?] the codes are"),
         ({"spread": 0}, InvalidValueError, "spread 0 leaves too few distinct numbers; allowed is 1 or more"),
     ],
@@ -171,5 +173,7 @@ def test_lengths_and_numbers_of_sequences() -> None:
 def test_softmaxes(unchecked: None) -> None:
     with pytest.raises(InvalidValueError, match="^beta = 0.0 is not possible; allowed is more than 0$"):
         Softmax("none", 0.0)
+    with pytest.raises(InvalidValueError, match="^beta = inf is not possible; allowed is a finite number$"):
+        Softmax("log_n", math.inf)
     with pytest.raises(UnknownNameError, match="^unknown temperature 'logn'; did you mean 'log_n'[?] the temper"):
         Softmax("logn", 1.0)  # pyright: ignore[reportArgumentType]

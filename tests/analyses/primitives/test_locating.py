@@ -175,7 +175,14 @@ def test_refusals(fields: dict[str, Any], call: dict[str, Any], error: type[Inte
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "allowed"), [("share", 1.5, "0 to 1"), ("mass", -0.1, "0 to 1"), ("effect", -1.0, "0 or more")]
+    ("field", "value", "allowed"),
+    [
+        ("share", 1.5, "0 to 1"),
+        ("mass", -0.1, "0 to 1"),
+        ("effect", -1.0, "0 or more"),
+        ("share", float("nan"), "0 to 1"),
+        ("effect", float("inf"), "0 or more"),
+    ],
 )
 def test_thresholds_are_checked(field: str, value: float, allowed: str) -> None:
     with pytest.raises(InvalidValueError, match=f"^least {field} = {value} is not possible; allowed is {allowed}$"):
@@ -225,8 +232,9 @@ def serving(task: str, heads: dict[str, list[tuple[int, int]]]) -> pd.DataFrame:
 
 
 def test_shared_primitives() -> None:
-    # Of 8 heads, `copy` holds two and `shift` three, of which 1.2 is one and the same: P(one or more shared) is
-    # 1 - C(6, 3) / C(8, 3) = 1 - 20 / 56. `copy` (the primitive) is held by different heads.
+    # Of 2 x 4 heads, `copy` holds 0.1 and 1.2, `shift` 0.3, 1.1 and 1.2. Within layers, none is shared in layer 0 with
+    # probability 3/4, and none in layer 1 with 2/4: P(one or more) = 1 - 6/16. `copy` (the primitive) is held by other
+    # heads in each, so its p is 1, and Benjamini-Hochberg of 10/16 and 1 gives 1 for both.
     first = serving("copy", {"offset_copy": [(0, 1), (1, 2)], "copy": [(0, 0)]})
     second = serving("shift", {"offset_copy": [(0, 3), (1, 1), (1, 2)], "copy": [(1, 0)]})
     table = shared_primitives([first, second])
@@ -234,10 +242,22 @@ def test_shared_primitives() -> None:
         ["offset_copy", 1, 2, "copy", "shift"]
     ]
     assert table[["heads", "first_heads", "second_heads", "shared"]].to_numpy().tolist() == [[8, 2, 3, 1]]
-    assert table["p"].iloc[0] == pytest.approx(1 - 20 / 56)
+    assert table["p"].iloc[0] == pytest.approx(10 / 16)
+    assert table[["q", "family", "correction"]].to_numpy().tolist() == [[1, 2, "Benjamini-Hochberg"]]
     assert table["layer"].dtype == table["head"].dtype == "Int64"  # as in the tables of reuse, to merge on
     pd.testing.assert_frame_equal(shared_primitives([pd.concat([first, second])]), table)
     assert list(shared_primitives([first, serving("shift", {})])) == list(table)
+
+
+def test_that_layers_differ_is_no_evidence() -> None:
+    # Both tasks hold three heads of layer 1: at least two of them are shared whatever is drawn, all three in 1 of 4.
+    first = serving("copy", {"offset_copy": [(1, 0), (1, 1), (1, 2)]})
+    shift = {"two": [(1, 1), (1, 2), (1, 3)], "three": [(1, 0), (1, 1), (1, 2)]}
+    tables = {
+        name: shared_primitives([first, serving("shift", {"offset_copy": heads})]) for name, heads in shift.items()
+    }
+    assert tables["two"]["p"].tolist() == pytest.approx([1, 1])
+    assert tables["three"]["p"].tolist() == tables["three"]["q"].tolist() == pytest.approx([1 / 4] * 3)
 
 
 def test_shared_primitives_refuses() -> None:

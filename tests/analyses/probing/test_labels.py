@@ -28,7 +28,7 @@ def examples(task: Task) -> Batch:
 
 def current_token(task: Task, tokens: list[str], scored: list[bool]) -> list[int]:
     last = max(place for place, one in enumerate(scored) if one)
-    return [task.vocabulary.index[token] if place <= last else -1 for place, token in enumerate(tokens)]
+    return [task.vocabulary.index[token] if place < last else -1 for place, token in enumerate(tokens)]
 
 
 def next_target(task: Task, tokens: list[str], scored: list[bool]) -> list[int]:

@@ -117,11 +117,15 @@ def test_what_the_token_alone_cannot_tell_is_not_read() -> None:
     table = probed(letter_before, n=2_000)
     row = table["resid_pre"]
     batch, testing = sampled(LETTERS, lengths=(5,), n=2_000, generator=seeded())
-    now, before = letters(batch)[testing], letter_before(LETTERS, batch)[testing]
-    both = [(int(a), int(b)) for a, b in zip(now[before >= 0], before[before >= 0], strict=True)]
-    now_and_before = [pair for pair in both if pair[0] >= 0]
-    half = len(now_and_before) // 2  # the prompt's letters; the answer's are the same again
-    assert row["n_test"] == half
+    trained = {tuple(one[:end]) for one in batch.tokens[~testing].tolist() for end in range(7)}
+    # Letters 2 to 5 of the prompt have one before them, and are tested where no training example begins so.
+    now_and_before = [
+        (1 - one[place], 1 - one[place - 1])
+        for one in batch.tokens[testing].tolist()
+        for place in range(2, 6)
+        if tuple(one[: place + 1]) not in trained
+    ]
+    assert row["n_test"] == len(now_and_before)
     rules = [np.mean([rule[a] == b for a, b in now_and_before]) for rule in ((0, 0), (0, 1), (1, 0), (1, 1))]
     assert min(abs(row["accuracy"] - rule) for rule in rules) < 1e-9
     assert row["accuracy"] < 0.7
@@ -137,7 +141,12 @@ def test_scores_are_those_of_scikit_learn_and_real_hooks() -> None:
     _, cache = model.run_with_cache(batch.inputs)
     prompts = batch.tokens[:, 1:6].numpy()  # 4 numbers and `=`; the marker is at 0
     labels = np.minimum.accumulate(np.where(prompts == 6, 9, prompts), axis=1)
-    held = testing.numpy()
+    held, rows = testing.numpy(), batch.tokens.tolist()
+    trained = {tuple(one[:end]) for one, out in zip(rows, held, strict=True) if not out for end in range(2, 7)}
+    tested = [one for one, out in zip(rows, held, strict=True) if out]
+    new = np.array([[tuple(one[:end]) not in trained for end in range(2, 7)] for one in tested])
+    of = [[tuple(other) == one for other in tested] for one in dict.fromkeys(map(tuple, tested))]
+    clusters = np.array([each for each in np.array(of) if new[each].any()])
     for row in table.itertuples():
         name = f"blocks.{row.layer}.{'attn.' if row.site == 'z' else ''}hook_{row.site}"
         x = cache[name].detach()[:, 1:6].double().numpy()
@@ -146,11 +155,12 @@ def test_scores_are_those_of_scikit_learn_and_real_hooks() -> None:
         peer = make_pipeline(StandardScaler(), LogisticRegression(C=2.0, solver="newton-cholesky", tol=1e-8))
         peer.fit(x[~held].reshape(-1, x.shape[-1]), labels[~held].reshape(-1))
         right = peer.predict(x[held].reshape(-1, x.shape[-1])).reshape(-1, 5) == labels[held]
-        assert row.accuracy == pytest.approx(right.mean(), abs=0.005)
-        # Each example has 5 tokens, so the standard error is that of the mean of the examples' own accuracies.
-        own = right.mean(axis=1)
-        assert row.stderr == pytest.approx(own.std(ddof=1) / len(own) ** 0.5, abs=0.003)
-    assert (table["n_test"] == held.sum() * 5).all()
+        assert row.accuracy == pytest.approx(right[new].mean(), abs=0.005)
+        # Of a ratio of sums over different examples, all copies together.
+        sums, counts = clusters @ (right & new).sum(axis=1), clusters @ new.sum(axis=1)
+        off = sums - sums.sum() / counts.sum() * counts
+        assert row.stderr == pytest.approx(off.std(ddof=1) / len(off) ** 0.5 / counts.mean(), abs=0.003)
+    assert (table["n_test"] == new.sum()).all()
     assert table["converged"].all()
 
 

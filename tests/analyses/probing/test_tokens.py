@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from analyses.probing import get_label
+from analyses.probing import Label, get_label
+from analyses.probing.scores import _shares
 from analyses.probing.tokens import Tokens, check_probe_scope, check_types, sampled
 from tasks import Batch, InvalidValueError, Task, UnknownNameError, get_task
 from tests.analyses.models import seeded
@@ -44,13 +45,68 @@ def test_tokens_are_those_with_a_label_in_the_scope() -> None:
     # [sort] 3 numbers = 3 numbers [EOS]: the minimum has a value at 4 tokens of the prompt.
     for scope, count in (("all", 4), ("prompt", 4)):
         tokens = tokens_of("minimum", scope=scope)
-        assert len(tokens.rows) == 60 * count
+        batch, testing = sampled(SORT, lengths=(3,), n=60, generator=seeded())
+        assert len(tokens.training) == (~testing).sum() * count
+        trained = {tuple(row[:end]) for row in batch.tokens[~testing].tolist() for end in range(2, 6)}
+        new = [tuple(row[:end]) not in trained for row in batch.tokens[testing].tolist() for end in range(2, 6)]
+        assert len(tokens.tested) == sum(new) < len(new)
     tokens = tokens_of("current_token", scope="answer")
     assert set(tokens.positions.tolist()) == {5, 6, 7}  # the model does not read [EOS], at 8
     read = tokens.batch.tokens[tokens.rows, tokens.positions]
     assert torch.equal(read, tokens.labels)  # numbers are the first tokens of the vocabulary
     assert torch.equal(tokens.types, tokens.labels)
     assert tokens.rows.tolist() == sorted(tokens.rows.tolist())
+
+
+def test_test_tokens_whose_prefix_was_trained_on_are_left_out() -> None:
+    task = get_task("copy", alphabet=4, case="lower")
+    batch = task.examples(["abc=", "bac=", "abd=", "dab="])
+    held = torch.tensor([False, False, True, True])
+    tokens = Tokens.of(task, batch, get_label("current_token"), types="token", scope="prompt", testing=held)
+    # [copy] a b d = shares [copy] a b with the first, [copy] d a b = only [copy].
+    tested = list(zip(tokens.rows[held[tokens.rows]].tolist(), tokens.positions[tokens.tested].tolist(), strict=True))
+    assert tested == [(2, 3), (2, 4), (3, 1), (3, 2), (3, 3), (3, 4)]
+    assert len(tokens.training) == 10
+
+    def second(task: Task, batch: Batch) -> Tensor:
+        """The second letter, at the first two."""
+        places = torch.arange(batch.tokens.shape[1])
+        return torch.where((places == 1) | (places == 2), batch.tokens[:, 2:3], -1)
+
+    with pytest.raises(InvalidValueError) as caught:
+        Tokens.of(
+            task, batch[:3], Label("second", "the second letter", second), types="token", scope="prompt",
+            testing=held[:3],
+        )  # fmt: skip
+    assert str(caught.value) == (
+        "label 'second': at each of the 2 test tokens of task 'copy' in the scope 'prompt', all tokens up to it stand "
+        "in a training example too, so none is new to a probe; use greater lengths, or the scope answer or all"
+    )
+
+
+def test_tokens_of_all_lengths_end_alike() -> None:
+    batch, testing = sampled(SORT, lengths=(3, 5), n=60, generator=seeded())
+    tokens = Tokens.of(SORT, batch, get_label("current_token"), types="token", scope="answer", testing=testing)
+    read = batch.tokens[tokens.rows, tokens.positions]
+    assert not bool((read == SORT.vocabulary.eos).any())
+
+
+def test_copies_are_one_example_in_the_standard_error() -> None:
+    task = get_task("copy", alphabet=4, case="lower")
+    batch = task.examples(["ab=", "ba=", "cd=", "dc=", "cd=", "cd="])
+    held = torch.tensor([False, False, True, True, True, True])
+
+    def first(task: Task, batch: Batch) -> Tensor:
+        """The first letter, 0 or 1, at the answer's first; c and d are 0 and 1 too."""
+        return torch.where(torch.arange(batch.tokens.shape[1]) == 4, batch.tokens[:, 1:2] % 2, -1)
+
+    tokens = Tokens.of(task, batch, Label("first", "", first), types="token", scope="all", testing=held)
+    assert tokens.example.unique(return_inverse=True)[1].tolist() == [0, 1, 2, 3, 2, 2]
+    # Three copies are right, one other is wrong: clusters of 3 and 1 tokens, accuracy 3/4.
+    accuracy, stderr = _shares(torch.tensor([[True, False, True, True]]), tokens)
+    assert float(accuracy) == 0.75
+    residuals = torch.tensor([3 - 0.75 * 3, 0 - 0.75 * 1], dtype=torch.float64)
+    assert float(stderr) == pytest.approx(float(residuals.std() / 2**0.5 / 2))
 
 
 def test_a_class_that_is_only_tested_has_no_number() -> None:
