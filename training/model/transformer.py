@@ -26,7 +26,7 @@ and the number of scored tokens is another in every batch."""
 _COMPILED_STEP = 1024
 """The same where they are compiled, so that few sizes are met."""
 
-_Step = Callable[..., Tensor]
+_BlockCall = Callable[..., Tensor]
 
 
 class HookedTransformer(StrictlyHooked):
@@ -67,7 +67,7 @@ class HookedTransformer(StrictlyHooked):
         for name, parameter in self.named_parameters():
             if name.rsplit(".")[-1].startswith("W_"):
                 nn.init.normal_(parameter, std=config.initializer_range, generator=generator)
-        self._compiled: tuple[_Step, _Step] | None = None
+        self._compiled: tuple[_BlockCall, _BlockCall] | None = None
         self.setup()
         self.eval()  # nothing in the model depends on the mode, but TransformerLens' tools refuse one in training mode
 
