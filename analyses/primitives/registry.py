@@ -10,15 +10,15 @@ from analyses.primitives.minimum import Minimum
 from analyses.primitives.offset_copy import MirrorCopy, OffsetCopy
 from analyses.primitives.previous_token import PreviousToken
 from analyses.primitives.primitive import Primitive
-from analyses.primitives.successor import Successor
+from analyses.primitives.successor import EndSuccessor, Successor
 from tasks import InvalidValueError, Task
 from tasks.errors import unknown_name
 
 _PRIMITIVES: dict[str, Primitive] = {
     one.name: one
     for one in (
-        Copy(), AnswerCopy(), Minimum(), Successor(), IdentitySuccessor(), PreviousToken(), Induction(), OffsetCopy(),
-        MirrorCopy(), Carry(),
+        Copy(), AnswerCopy(), Minimum(), Successor(), EndSuccessor(), IdentitySuccessor(), PreviousToken(), Induction(),
+        OffsetCopy(), MirrorCopy(), Carry(),
     )
 }  # fmt: skip
 

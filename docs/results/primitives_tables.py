@@ -1,51 +1,23 @@
-"""Prints the tables of `primitives.md`: `python docs/results/primitives_tables.py SWEEP [--length 12] [--n 128]`.
+"""Prints tables of `primitives.md`: `python -m docs.results.primitives_tables SWEEP [--length 12] [--n 128]`.
 
 SWEEP is the folder of `interp sweep docs/results/grids/sorting.toml`. Of every run: `Primitives` and `ResidualLens` of
-`sort`, kept in the run's results; then over seeds.
+`sort`; then over seeds. The tables of heads that two tasks share and of probes: `sorter_tables.py`.
 """
 
 import argparse
-from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 
-from analyses import Primitives, ResidualLens
 from analyses.statistics.seeds import t_interval
-from analyses.store import stored_table
-from training import Run, named_generator
+from docs.results.sorters import KINDS, LENGTH, N, choosing, lens, primitives
 from training.finding import sweep_runs
-
-KINDS = ["trained with", "softmax"]
 
 READ = [
     ("prompt", "same", "encoder", "none"), ("end", "minimum", "decoder", "final"),
     ("answer", "successor", "decoder", "final"), ("answer", "identity_successor", "decoder", "final"),
 ]  # fmt: skip
 """What the lens is read for: positions, target, basis and norm."""
-
-
-def measured(run: Run, *, length: int, n: int) -> tuple[pd.DataFrame, ...]:
-    """The table of primitives, one of other examples that chooses heads, and that of the lens, of the main task."""
-    task, found = run.mixture[0].task, Primitives(permutations=3_000)
-    drawn = {"length": length, "n": n, "task_head": run.task_head(task.name)}
-    tables = []
-    for name, analysis in (("primitives", found), ("choosing", Primitives(permutations=1)), ("lens", ResidualLens())):
-        key = {"analysis": repr(analysis), **drawn, "weights": run.digest(), "version": version("interp-toolkit")}
-
-        def compute(name: str = name, analysis: Primitives | ResidualLens = analysis) -> pd.DataFrame:
-            generator = named_generator(run.config.seed, name)
-            return analysis(run.model(), task, generator=generator, **drawn)
-
-        tables.append(stored_table(run.path / "results", f"{name}-{task.name}", key, compute))
-    return tuple(table.assign(**about(run)) for table in tables)
-
-
-def about(run: Run) -> dict[str, object]:
-    """What a run was trained with."""
-    others = ", ".join(member.task.name for member in run.mixture[1:])
-    softmax = {"none": "plain", "log_n": "tempered"}[run.config.model.temperature]
-    return {"trained with": others or "(alone)", "softmax": softmax, "run seed": run.config.seed}
 
 
 def interval(values: list[float]) -> str:
@@ -100,15 +72,17 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sweep", type=Path)
-    parser.add_argument("--length", type=int, default=12)
-    parser.add_argument("--n", type=int, default=128)
+    parser.add_argument("--length", type=int, default=LENGTH)
+    parser.add_argument("--n", type=int, default=N)
     chosen = parser.parse_args()
     runs = [run for run in sweep_runs(chosen.sweep) if run.mixture[0].task.name == "sort"]
-    found = [measured(run, length=chosen.length, n=chosen.n) for run in runs]
-    heads, choosing, lens = (pd.concat(parts, ignore_index=True) for parts in zip(*found, strict=True))
-    print_heads(heads, choosing)
+    heads, others, read = (
+        pd.concat([measure(run, "sort", length=chosen.length, n=chosen.n) for run in runs], ignore_index=True)
+        for measure in (primitives, choosing, lens)
+    )
+    print_heads(heads, others)
     print()
-    print_lens(lens)
+    print_lens(read)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,8 @@ def test_exactly_the_heads_of_a_known_circuit(name: str) -> None:
 
 
 @torch.no_grad()
-def plant_min(model: HookedTransformer, head: Head) -> None:
-    """Makes a head read the smallest number at `=`, and write it; the rest of the model stays random.
+def plant_min(model: HookedTransformer, head: Head, *, gain: float = 4) -> None:
+    """Makes a head read the smallest number at `=`, and write it; the rest of the model stays as it is.
 
     With D = pinv of the embeddings as the layer reads them, x @ D is one-hot in the token. The logit of number y, from
     1, is -8 y at `=`, and 0 at all other queries. What is written is a direction of which W_U makes one logit.
@@ -68,7 +68,7 @@ def plant_min(model: HookedTransformer, head: Head) -> None:
     attn.W_K[head.head, :, 0] = decode @ logits
     attn.W_V[head.head, :, : len(numbers)] = decode[:, numbers]
     attn.W_O[head.head] = 0
-    attn.W_O[head.head, : len(numbers)] = 4 * torch.linalg.pinv(model.W_U)[numbers]
+    attn.W_O[head.head, : len(numbers)] = gain * torch.linalg.pinv(model.W_U)[numbers]
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -81,6 +81,43 @@ def test_a_planted_head_is_found(layers: int) -> None:
     plant_min(model, Head(0, 2))
     found = called(analysis(model, SORT, length=6, n=64, generator=seeded()))
     assert found == {"min": {Head(0, 2)}}
+
+
+def trained_on_successor() -> HookedTransformer:
+    """A model of 2 layers and 4 heads that learned `successor` of 10 numbers in some hundred steps."""
+    task = get_task("successor", numbers=10).bind(SORT.vocabulary.union(get_task("successor", numbers=10).vocabulary))
+    settings: dict[str, object] = {"n_layers": 2, "d_model": 64, "d_head": 16, "d_mlp": 128, "positions": "none"}
+    model, generator = random_model(task.vocabulary, **settings), seeded(3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    right = torch.zeros(())
+    for step in range(300):
+        batch = task.sample(64, length=6, generator=generator)
+        logits, targets = model(batch.inputs)[batch.predicting], batch.tokens[:, 1:][batch.predicting]
+        torch.nn.functional.cross_entropy(logits, targets).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        right = (logits.argmax(-1) == targets).double().mean() if step == 299 else right
+    assert right > 0.8  # it is a trained model, of which the first token to be predicted is one of ten
+    return model.requires_grad_(False)
+
+
+@pytest.mark.slow
+def test_a_head_planted_in_a_trained_model_is_found() -> None:
+    # The model has learned to say something else at this `=`, with logits of ten and more; what is planted must outdo
+    # that (a gain of 400) to matter to the output. A weak one (16) looks and writes, and is called just that.
+    model = trained_on_successor()
+    analysis, task = Primitives(("min",), permutations=1_000), SORT.bind(model.vocabulary)
+
+    def verdicts() -> dict[Head, str]:
+        table = analysis(model, task, length=6, n=64, generator=seeded())
+        return {Head(*key): verdict for *key, verdict in table[["layer", "head", "verdict"]].itertuples(index=False)}
+
+    assert set(verdicts().values()) == {"none"}
+    for gain, verdict in ((16, "attends and writes"), (400, "implements")):
+        plant_min(model, Head(0, 3), gain=gain)
+        found = verdicts()
+        assert found.pop(Head(0, 3)) == verdict
+        assert set(found.values()) == {"none"}
 
 
 def test_a_head_that_everything_depends_on_but_reads_elsewhere_is_not_called() -> None:

@@ -36,7 +36,8 @@ CASES: dict[str, tuple[str, Task, str, Expected, bool]] = {
         "identity_successor", SORT, "[3][5][3]=", {5: ({1, 2, 3}, "[3]"), 6: ({1, 2, 3, 5}, "[5]")}, True,
     ),
     # [successor] 5 3 9 , 5 = 9
-    "successor, asked": ("successor", SUCCESSOR, "[5][3][9],[5]=", {6: ({3}, "[9]")}, True),
+    "successor, asked": ("successor", SUCCESSOR, "[5][3][9],[5]=", {5: ({3}, "[9]")}, False),
+    "successor, at the end": ("end_successor", SUCCESSOR, "[5][3][9],[5]=", {6: ({3}, "[9]")}, True),
     "identity, asked": ("identity_successor", SUCCESSOR, "[5][3][9],[5]=", {6: ({1, 3, 5}, "[9]")}, True),
     # [copy] a b = a b
     "offset_copy": ("offset_copy", COPY, "ab=", {3: ({1}, "a"), 4: ({2}, "b")}, True),
@@ -114,8 +115,8 @@ def test_carry_renamed() -> None:
 
 def test_lists() -> None:
     assert list_primitives() == [
-        "copy", "answer_copy", "min", "successor", "identity_successor", "previous_token", "induction", "offset_copy",
-        "mirror_copy", "carry",
+        "copy", "answer_copy", "min", "successor", "end_successor", "identity_successor", "previous_token", "induction",
+        "offset_copy", "mirror_copy", "carry",
     ]  # fmt: skip
     assert [one.name for one in primitives_of(MQAR)] == ["copy", "answer_copy", "previous_token", "induction"]
     assert [one.name for one in primitives_of(SORT, ("min", "copy"))] == ["min", "copy"]
