@@ -8,12 +8,13 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c c
 CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+DOCS := $(VENV)/.docs
 SPEC := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test check bench clean help
+.PHONY: demo test check bench docs clean help
 
 demo: $(RUNTIME) ## Train the demonstration study and write its report page (finished work is reused)
 	@$(BIN)/interp demo
@@ -29,6 +30,10 @@ check: $(DEV) ## Lint, formatting, types, import rules
 
 bench: $(DEV) ## Measure speed side by side with other libraries
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(DOCS) ## Build the documentation site in build/docs; a warning is an error
+	@$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees -b html docs build/docs
+	@echo "build/docs/index.html"
 
 clean: ## Remove the virtual environment and caches (runs/ stays)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -52,4 +57,9 @@ $(RUNTIME): $(SPEC) | $(CREATED)
 $(DEV): $(SPEC) | $(CREATED)
 	@echo "Installing with development tools into $(VENV); the first time takes a few minutes ..."
 	@$(PIP_INSTALL) -e ".[dev]"
+	@touch $(RUNTIME) $@
+
+$(DOCS): $(SPEC) | $(CREATED)
+	@echo "Installing with what the documentation needs into $(VENV); the first time takes a few minutes ..."
+	@$(PIP_INSTALL) -e ".[docs]"
 	@touch $(RUNTIME) $@
