@@ -11,7 +11,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from interp.paper.style import COLUMN, PAGE, paper_style
+from interp.paper.names import fitting
+from interp.paper.style import TALLEST, Width, bare_axes, inches, note, paper_style, vector_bar
 
 UNLEARNED = 0.9
 """Where the longer-trained task's own accuracy lies below this, on the mean over the grid, the gap is marked."""
@@ -32,44 +33,51 @@ def paper_gaps() -> pd.DataFrame:
     return wide.reset_index().melt("main_length", var_name="auxiliary_length", value_name="gap")
 
 
-def gap_grid_figure(grids: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
+def gap_grid_figure(grids: Sequence[tuple[str, pd.DataFrame]], *, width: Width) -> Figure:
     """One or several gap grids side by side, on one scale from 0 (the curves agree) to 1.
 
     Args:
         grids: Titles and tables with the columns main_length, auxiliary_length, gap; low and high if there are
             intervals, which stand below each number; and longer_accuracy if it is known, for the mark.
+        width: One column (several grids stand below each other) or both.
 
     Returns:
-        A figure one column wide for one grid, both columns for several. A star marks a gap that says little, because
+        The figure. A star marks a gap that says little, because
         the task with the longer training is below 0.9 itself.
     """
     with paper_style():
-        width = COLUMN if len(grids) == 1 else PAGE
         shapes = [_wide(table, "gap").shape for _, table in grids]
-        height = 0.9 + max(rows * 0.42 for rows, _ in shapes)
-        figure = Figure(figsize=(width, height), layout="constrained")
-        panels = figure.subplots(1, len(grids), squeeze=False, width_ratios=[columns for _, columns in shapes])[0]
+        beside = width == "page"
+        rows = [count for count, _ in shapes]
+        height = 0.9 + 0.42 * max(rows) if beside else sum(0.6 + 0.42 * count for count in rows) + 0.3
+        figure = Figure(figsize=(inches(width), min(height, TALLEST)), layout="constrained")
+        if beside:
+            panels = figure.subplots(1, len(grids), squeeze=False, width_ratios=[columns for _, columns in shapes])[0]
+        else:
+            panels = figure.subplots(len(grids), 1, squeeze=False, height_ratios=rows)[:, 0]
         for axes, (title, table) in zip(panels, grids, strict=True):
             _panel(axes, title, table)
         bar = figure.colorbar(
             ScalarMappable(Normalize(0, 1), _COLORS), ax=list(panels), fraction=0.04, pad=0.02, ticks=[0, 0.5, 1]
         )
         bar.set_label("generalization gap")
+        vector_bar(bar)
         if any((table.get("longer_accuracy", pd.Series(dtype=float)) < UNLEARNED).any() for _, table in grids):
-            figure.supxlabel(f"* the longer-trained task is itself below {UNLEARNED}", fontsize=6, x=0.01, ha="left")
+            note(figure, f"* the longer-trained task is itself below {UNLEARNED}")
     return figure
 
 
 def _panel(axes: Axes, title: str, table: pd.DataFrame) -> None:
     gaps = _wide(table, "gap")
-    axes.imshow(gaps.to_numpy(), cmap=_COLORS, vmin=0, vmax=1, aspect="auto")
+    edges = [np.arange(count + 1) - 0.5 for count in gaps.shape[::-1]]
+    axes.pcolormesh(*edges, np.ma.masked_invalid(gaps.to_numpy()), cmap=_COLORS, vmin=0, vmax=1, edgecolors="face")
+    axes.invert_yaxis()
     axes.set_xticks(range(gaps.shape[1]), [str(length) for length in gaps.columns])
     axes.set_yticks(range(gaps.shape[0]), [str(length) for length in gaps.index])
     axes.set_xlabel("auxiliary's longest training length")
     axes.set_ylabel("main task's longest")
-    axes.set_title(title, loc="left")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    axes.set_title(fitting(title, 32), loc="left")
+    bare_axes(axes)
     intervals = {"low", "high"} <= set(table.columns)
     low, high = (_wide(table, end).to_numpy() if intervals else np.full(gaps.shape, np.nan) for end in ("low", "high"))
     starred = "longer_accuracy" in table

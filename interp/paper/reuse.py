@@ -8,9 +8,11 @@ from matplotlib.figure import Figure
 from analyses.statistics.seeds import t_interval
 from analyses.transfer.seed_study import SeedStudyResults
 from interp.figures.style import CONDITIONS, GREY
-from interp.paper.style import PAGE, paper_style
+from interp.paper.style import Width, inches, paper_style, plain_axes
 
 _DASHES = {"auxiliary": "-", "alone": ":", "control": "--"}
+
+_MARKERS = {"auxiliary": "o", "control": "D"}
 
 _MEASURES = [
     ("mean_absolute_difference", "accuracy", "map difference", -1),
@@ -23,8 +25,8 @@ _MEASURES = [
 ]  # fmt: skip
 
 
-def reuse_figure(results: SeedStudyResults) -> Figure:
-    """Four panels, both columns wide.
+def reuse_figure(results: SeedStudyResults, *, width: Width = "page") -> Figure:
+    """Four panels, two by two over both columns, or below each other in one.
 
     Accuracy of the main task by length, mean over seeds with 95 % t intervals; the generalization gap over training,
     one thin line per seed and their mean, with the auxiliary and with the control; the map difference likewise; and
@@ -33,15 +35,16 @@ def reuse_figure(results: SeedStudyResults) -> Figure:
     filled where both q < .05 and a seed's reuse goes with its own gap more than with other seeds' (seeds_p < .05).
     """
     with paper_style():
-        figure = Figure(figsize=(PAGE, 3.9), layout="constrained")
-        panels = figure.subplots(2, 2, width_ratios=[1, 1])
-        _by_length(panels[0, 0], results.accuracy)
-        _over_training(panels[0, 1], results.trajectories, "gap", "", "generalization gap")
-        _over_training(panels[1, 0], results.trajectories, *_MEASURES[0][:2], "map difference (accuracy)")
-        _associations(panels[1, 1], results.association)
-        for axes, letter in zip(panels.flat, "abcd", strict=True):
+        down, across, height = (2, 2, 3.9) if width == "page" else (4, 1, 7.8)
+        figure = Figure(figsize=(inches(width), height), layout="constrained")
+        panels = list(figure.subplots(down, across).flat)
+        _by_length(panels[0], results.accuracy)
+        _over_training(panels[1], results.trajectories, "gap", "", "generalization gap")
+        _over_training(panels[2], results.trajectories, *_MEASURES[0][:2], "map difference (accuracy)")
+        _associations(panels[3], results.association)
+        for axes, letter in zip(panels, "abcd", strict=True):
             axes.set_title(letter, loc="left", fontweight="bold")
-            axes.spines[["top", "right"]].set_visible(False)
+            plain_axes(axes)
     return figure
 
 
@@ -57,7 +60,7 @@ def _by_length(axes: Axes, accuracy: pd.DataFrame) -> None:
         axes.fill_between(lengths, ends[:, 0], ends[:, 1], color=style.color, alpha=0.15, lw=0)
     axes.axvline(float(chosen["main_length"].iloc[0]), color=GREY, lw=0.6)
     axes.set(
-        xlabel="length (line: main task's longest in training)", ylabel="exact match of main task", ylim=(-0.02, 1.02)
+        xlabel="length\n(line: main task's longest in training)", ylabel="exact match of main task", ylim=(-0.02, 1.02)
     )
     axes.legend(frameon=False, fontsize=7)
 
@@ -85,17 +88,18 @@ def _associations(axes: Axes, table: pd.DataFrame) -> None:
                 (pooled["quantity"] == quantity) & (pooled["metric"] == metric) & (pooled["condition"] == condition)
             ]
             for offset, row in enumerate(rows.itertuples()):
-                _point(axes, row, place + 0.22 * shift + 0.1 * offset - 0.11, CONDITIONS[str(condition)].color)
+                _point(axes, row, place + 0.22 * shift + 0.1 * offset - 0.11, str(condition))
     axes.axvline(0, color=GREY, lw=0.6)
     axes.set_yticks(range(len(_MEASURES)), [label for *_, label, _ in _MEASURES])
     axes.invert_yaxis()
-    axes.set(xlabel="goes with a smaller gap (detrended Spearman)", xlim=(-1.02, 1.02))
+    axes.set(xlabel="goes with a smaller gap\n(detrended Spearman)", xlim=(-1.02, 1.02))
 
 
-def _point(axes: Axes, row: object, height: float, color: str) -> None:
+def _point(axes: Axes, row: object, height: float, condition: str) -> None:
     """One mean and its interval, turned so that positive means more sharing with a smaller gap."""
     sign = getattr(row, "expected")  # noqa: B009  (a named tuple of pandas, whose fields no type knows)
     mean, low, high = (float(getattr(row, name)) for name in ("detrended", "detrended_low", "detrended_high"))
     claimed = float(getattr(row, "q")) < 0.05 and float(getattr(row, "seeds_p")) < 0.05  # noqa: B009
-    axes.plot([sign * low, sign * high], [height, height], color=color, lw=0.9)
-    axes.plot([sign * mean], [height], "o", ms=3.5, mec=color, mfc=color if claimed else "white", mew=0.8)
+    color, marker = CONDITIONS[condition].color, _MARKERS.get(condition, "s")
+    axes.plot([sign * low, sign * high], [height, height], _DASHES[condition], color=color, lw=0.9)
+    axes.plot([sign * mean], [height], marker, ms=3.5, mec=color, mfc=color if claimed else "white", mew=0.8)

@@ -31,7 +31,7 @@ def texts(figure: Figure) -> dict[tuple[int, int], list[str]]:
 
 
 def test_every_number_stands_in_its_cell() -> None:
-    figure = gap_grid_figure([("ours", TABLE)])
+    figure = gap_grid_figure([("ours", TABLE)], width="column")
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["5", "10"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["10", "20"]
@@ -41,13 +41,13 @@ def test_every_number_stands_in_its_cell() -> None:
         (1, 0): ["0.00", "0.00–0.10"],
         (1, 1): ["0.70*", "0.60–0.80"],
     }
-    assert axes.images[0].get_clim() == (0, 1)
+    assert axes.collections[0].get_clim() == (0, 1)
     note = figure.get_supxlabel()
     assert note == "* the longer-trained task is itself below 0.9"
 
 
 def test_no_star_no_note() -> None:
-    assert gap_grid_figure([("ours", TABLE[TABLE["longer_accuracy"] > 0.9])]).get_supxlabel() == ""
+    assert gap_grid_figure([("ours", TABLE[TABLE["longer_accuracy"] > 0.9])], width="column").get_supxlabel() == ""
 
 
 def test_the_papers_table() -> None:
@@ -55,13 +55,16 @@ def test_the_papers_table() -> None:
     assert len(table) == 49
     assert (table[4, 8], table[8, 4], table[16, 256], table[256, 128]) == (0.41, 0.28, 0.95, 0.20)
     assert all(table[length, length] == 0 for length in (4, 8, 16, 32, 64, 128, 256))
-    assert len(gap_grid_figure([("ours", TABLE), ("paper", paper_gaps())]).axes) == 3, "two panels and one scale"
+    assert len(gap_grid_figure([("ours", TABLE), ("paper", paper_gaps())], width="page").axes) == 3, (
+        "two panels and one scale"
+    )
 
 
 @pytest.mark.parametrize("form", ["svg", "pdf", "png"])
 def test_the_same_data_give_the_same_bytes(tmp_path: Path, form: Format) -> None:
     first, again = (
-        save_figure(gap_grid_figure([("ours", TABLE)]), tmp_path / name, form=form).read_bytes() for name in "ab"
+        save_figure(gap_grid_figure([("ours", TABLE)], width="column"), tmp_path / name, form=form).read_bytes()
+        for name in "ab"
     )
     assert first == again
     start = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}[form]

@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from analyses.transfer.seed_study import SeedStudyResults
 from interp.figures.style import CONDITIONS
 from interp.paper import reuse_figure, save_figure
-from interp.paper.style import Format
+from interp.paper.style import Format, Width
+from tests.interp.drawn_texts import clashes, drawn_texts, outside
 from tests.interp.seed_results import OTHER, SEEDS, seed_results, without
 
 
@@ -83,6 +84,14 @@ def test_over_training_a_line_per_seed_and_their_mean(
         assert [y for _, y in each] == values.to_numpy().tolist()
         assert mean[0] == values.columns.tolist()
         assert mean[1] == pytest.approx(values.mean().tolist())
+
+
+@pytest.mark.parametrize("width", ["column", "page"])
+def test_words_have_room(results: SeedStudyResults, width: Width) -> None:
+    figure = reuse_figure(results, width=width)
+    texts = drawn_texts(figure)
+    assert clashes(texts) == []
+    assert outside(texts, figure) == []
 
 
 def points(axes: Axes) -> pd.DataFrame:
