@@ -163,7 +163,7 @@ class Task(ABC):
         """
         missing = [token for token in self._needed if token not in vocabulary]
         if missing:
-            has = " ".join(vocabulary.tokens)
+            has = vocabulary.listing
             raise InvalidValueError(
                 f"the vocabulary lacks {missing[0]!r}, which task {self.name!r} needs; it has {has}"
             )

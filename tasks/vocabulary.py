@@ -1,6 +1,7 @@
 """A vocabulary: the characters and the named special tokens that a model reads and writes."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,9 @@ from tasks.errors import InvalidValueError
 
 EOS = "[EOS]"
 """The token after every answer; also fills the unscored places behind a shorter example of a batch."""
+
+_LISTED = 200
+"""Most tokens that an error names."""
 
 _PIECE = re.compile(r"\[[^\[\]]+\]|.", re.DOTALL)
 
@@ -39,7 +43,7 @@ class Vocabulary:
                 raise InvalidValueError(
                     f"token {token!r} is neither one character nor a name in square brackets; write it as '[name]'"
                 )
-        twice = sorted({token for token in self.tokens if self.tokens.count(token) > 1})
+        twice = sorted(token for token, count in Counter(self.tokens).items() if count > 1)
         if twice:
             raise InvalidValueError(f"token {twice[0]!r} stands twice in the vocabulary; each may stand once")
         if EOS not in self.tokens:
@@ -57,6 +61,12 @@ class Vocabulary:
         return {token: place for place, token in enumerate(self.tokens)}
 
     @property
+    def listing(self) -> str:
+        """The tokens as an error names them: the first of them if they are many, as a pretrained model's."""
+        more = f" and {len(self) - _LISTED:,} more" if len(self) > _LISTED else ""
+        return " ".join(self.tokens[:_LISTED]) + more
+
+    @property
     def eos(self) -> int:
         """The id of `[EOS]`."""
         return self.index[EOS]
@@ -70,7 +80,7 @@ class Vocabulary:
         pieces = list(tokens)
         for piece in pieces:
             if piece not in self.index:
-                raise InvalidValueError(f"{piece!r} is not in the vocabulary; allowed are {' '.join(self.tokens)}")
+                raise InvalidValueError(f"{piece!r} is not in the vocabulary; allowed are {self.listing}")
         return torch.tensor([self.index[piece] for piece in pieces], dtype=torch.int64)
 
     def encode(self, text: str) -> Int[Tensor, " pos"]:

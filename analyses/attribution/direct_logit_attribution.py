@@ -102,7 +102,7 @@ class DirectLogitAttribution:
     def components(self, config: ModelConfig) -> list[str]:
         """The names of what is scored, in the order of computation."""
         if self.by == "component":
-            names = [str(sender) for sender in senders(config)] + ["b_O"] * (config.biases == "all")
+            names = [str(sender) for sender in senders(config)] + ["b_O"] * (config.biases in ("attention", "all"))
         else:
             parts = [Part(layer, kind) for layer in range(config.n_layers) for kind in ("attn", "mlp")]
             names = [EMBED, *map(str, parts)]

@@ -85,6 +85,12 @@ def test_unknown_token_is_refused(text: str, piece: str) -> None:
         SMALL.encode(text)
 
 
+def test_many_tokens_are_not_all_named() -> None:
+    many = Vocabulary(("[EOS]", *(f"[{number}]" for number in range(1500))))
+    with pytest.raises(InvalidValueError, match=r"allowed are \[EOS\] \[0\] .* \[198\] and 1,301 more$"):
+        many.encode("x")
+
+
 @pytest.mark.parametrize("place", [-1, 5])
 def test_unknown_id_is_refused(place: int) -> None:
     with pytest.raises(InvalidValueError, match=f"^token id {place} is outside the vocabulary; allowed are 0 to 4$"):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
 
 from tasks import InvalidValueError
@@ -27,6 +28,10 @@ REFUSED = {
 }
 CONVERTED = {name: changes for name, changes in CASES.items() if name not in REFUSED} | {
     "rotary, gated, all biases but the MLP's": {"biases": "all"},
+    "rotary, llama3 scaling": {
+        "rotary_base": 50.0,
+        "rotary_scaling": {"kind": "llama3", "factor": 3.0, "original": 16, "low": 0.5, "high": 4.0},
+    },
 }
 
 ELSEWHERE = ("hook_attn_scores", "hook_rot_q", "hook_rot_k")
@@ -54,7 +59,7 @@ def reordered(value: Tensor) -> Tensor:
 @torch.no_grad()
 def test_bridge_computes_the_same_logits_and_activations(changes: dict[str, Any]) -> None:
     model, tokens = convertible(changes), tiny_tokens()
-    bridge = to_transformer_lens(model, n_ctx=16)
+    bridge = model.to_transformer_lens(n_ctx=16)
     logits, ours = model.run_with_cache(tokens)
     their_logits, theirs = bridge.run_with_cache(tokens)
     torch.testing.assert_close(their_logits, logits, rtol=1e-5, atol=1e-5)
@@ -90,12 +95,19 @@ def native(**changes: Any) -> TransformerBridge:
         "n_layers": 2, "n_heads": 4, "d_model": 16, "d_head": 4, "d_mlp": 12, "d_vocab": 9, "n_ctx": 12,
         "normalization_type": "LN", "positional_embedding_type": "rotary", "act_fn": "gelu", "seed": 0,
     }  # fmt: skip
-    return TransformerBridge.boot_native(values | changes).eval()  # pyright: ignore[reportAttributeAccessIssue]
+    config = TransformerBridgeConfig.from_dict(values | changes)
+    config.rope_scaling = changes.get("rope_scaling")  # a dict loses it
+    return TransformerBridge.boot_native(config).eval()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"positional_embedding_type": "standard", "normalization_type": "RMS", "gated_mlp": True}, {"d_head": 6}],
+    [
+        {},
+        {"positional_embedding_type": "standard", "normalization_type": "RMS", "gated_mlp": True},
+        {"d_head": 6},
+        {"rope_scaling": {"rope_type": "llama3", "factor": 2.0, "original_max_position_embeddings": 12}},
+    ],
     ids=str,
 )
 @torch.no_grad()
@@ -127,6 +139,8 @@ def test_options_that_the_bridge_lacks_are_named(name: str, option: str) -> None
     ("changes", "option"),
     [
         ({"biases": "all"}, "biases 'all' with mlp 'gated' (its gated MLP has none)"),
+        ({"rotary_scaling": {"kind": "yarn", "factor": 2.0, "original": 8}}, "rotary scaling 'yarn'"),
+        ({"rotary_scaling": {"kind": "linear", "factor": 0.5}}, "rotary scaling by 0.5"),
         ({"rotary_base": 100.5}, "rotary_base 100.5 (it keeps whole numbers only)"),
         ({"task_heads": 2, "temperature": "log_n"}, "temperature 'log_n'"),
     ],
@@ -144,6 +158,7 @@ def test_further_options_that_the_bridge_lacks(changes: dict[str, Any], option: 
         ({"final_rms": True}, "final_rms with 'LN'"),
         ({"act_fn": "gelu_new"}, "act_fn 'gelu_new'"),
         ({"rotary_dim": 2}, "rotary_dim 2"),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope_scaling 'dynamic'"),
         ({"attn_only": True}, "attn_only"),
         ({"attention_dir": "bidirectional"}, "attention_dir 'bidirectional'"),
         ({"attn_scale": 3.0}, "attn_scale 3"),
@@ -162,7 +177,8 @@ def test_processed_bridge_is_refused() -> None:
     bridge = native(positional_embedding_type="standard")
     bridge.compatibility_mode = True
     text = (
-        "the bridge is in compatibility mode; only bridges as TransformerBridge.boot_native makes them can be converted"
+        "the bridge is in compatibility mode; only bridges as TransformerBridge.boot_native makes them, and "
+        "unprocessed ones of LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, can be converted"
     )
     with pytest.raises(InvalidValueError, match=f"^{re.escape(text)}$"):
         from_transformer_lens(bridge, VOCABULARY)

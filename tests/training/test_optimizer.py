@@ -76,7 +76,7 @@ def test_a_run_shorter_than_its_warmup_never_leaves_it() -> None:
 
 def test_average_by_hand() -> None:
     model = Pair()
-    averaged = AveragedWeights.of(model, decay=0.15)
+    averaged = AveragedWeights.of(dict(model.named_parameters()), decay=0.15)
     # d = min(0.15, (1 + t) / (10 + t)) = 1/10, then 2/11 -> 0.15: 1 -> 0.1 * 1 + 0.9 * 11 = 10 -> 0.15 * 10 + 0.85 * 0.
     for step, value, expected in ((0, 11.0, 10.0), (1, 0.0, 1.5)):
         with torch.no_grad():
@@ -94,7 +94,7 @@ def test_weight_decay_spares_norms_biases_and_temperatures() -> None:
         for parameter in model.parameters():
             parameter.fill_(1.0)
             parameter.grad = torch.zeros_like(parameter)
-    make_optimizer(model, OptimizerConfig(steps=1, learning_rate=0.5, weight_decay=0.2)).step()
+    make_optimizer(dict(model.named_parameters()), OptimizerConfig(steps=1, learning_rate=0.5, weight_decay=0.2)).step()
     found = {name: set(parameter.flatten().tolist()) for name, parameter in model.named_parameters()}
     decayed = {name for name, values in found.items() if values != {1.0}}
     assert decayed == {name for name in found if name.rpartition(".")[2].startswith("W_")}
@@ -113,7 +113,9 @@ def test_what_decays_can_be_chosen(decayed: Any, spared: set[str] | None) -> Non
         for parameter in model.parameters():
             parameter.fill_(1.0)
             parameter.grad = torch.zeros_like(parameter)
-    make_optimizer(model, OptimizerConfig(steps=1, learning_rate=0.5, weight_decay=0.2, decayed=decayed)).step()
+    make_optimizer(
+        dict(model.named_parameters()), OptimizerConfig(steps=1, learning_rate=0.5, weight_decay=0.2, decayed=decayed)
+    ).step()
     kept = {name.rpartition(".")[2] for name, value in model.named_parameters() if value.flatten()[0] == 1.0}
     others = {name.rpartition(".")[2] for name, _ in model.named_parameters() if ".W_" not in name}
     assert {"W_E", "W_pos", "W_U", "b_Q", "w"} <= {name.rpartition(".")[2] for name, _ in model.named_parameters()}
@@ -125,7 +127,7 @@ def test_adam_adds_the_decay_to_the_gradient() -> None:
     # W = 1: g = -0.1 + 0.3 = 0.2, down; W = -2: g = -0.1 - 0.6 = -0.7, up. AdamW would go up in both.
     model = Pair()
     config = OptimizerConfig(steps=1, algorithm="Adam", learning_rate=0.01, weight_decay=0.3, eps=1e-8)
-    optimizer = make_optimizer(model, config)
+    optimizer = make_optimizer(dict(model.named_parameters()), config)
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, -0.1)
     optimizer.step()
@@ -136,7 +138,9 @@ def test_adam_adds_the_decay_to_the_gradient() -> None:
 def test_eps_is_added_to_the_root() -> None:
     # First step: lr * g / (|g| + eps) = 0.1 * 1 / (1 + 3).
     model = Pair()
-    optimizer = make_optimizer(model, OptimizerConfig(steps=1, learning_rate=0.1, weight_decay=0.0, eps=3.0))
+    optimizer = make_optimizer(
+        dict(model.named_parameters()), OptimizerConfig(steps=1, learning_rate=0.1, weight_decay=0.0, eps=3.0)
+    )
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
@@ -146,7 +150,7 @@ def test_eps_is_added_to_the_root() -> None:
 def test_three_steps_equal_adamw_in_plain_python() -> None:
     config = OptimizerConfig(steps=3, learning_rate=0.1, weight_decay=0.3, beta1=0.8, beta2=0.9)
     model = Pair().double()
-    optimizer = make_optimizer(model, config)
+    optimizer = make_optimizer(dict(model.named_parameters()), config)
     weights = {"W_x": [1.0, -2.0], "b_x": [0.5, 3.0]}
     first = {name: [0.0, 0.0] for name in weights}
     second = {name: [0.0, 0.0] for name in weights}

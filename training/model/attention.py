@@ -38,7 +38,7 @@ class Attention(nn.Module):
         self.b_Q = bias_or_zeros(heads, d_head, trained=config.biases != "none")
         self.b_K = bias_or_zeros(groups, d_head, trained=config.biases != "none")
         self.b_V = bias_or_zeros(groups, d_head, trained=config.biases != "none")
-        self.b_O = bias_or_zeros(d_model, trained=config.biases == "all")
+        self.b_O = bias_or_zeros(d_model, trained=config.biases in ("attention", "all"))
         if config.temperature == "log_n":
             self.beta = nn.Parameter(torch.ones(()))
         self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()  # [batch, pos, head, d_head]
@@ -109,7 +109,7 @@ class Attention(nn.Module):
         c = self.config
         if c.positions != "rotary":
             return None
-        return cached_turns(start, stop, c.d_head, c.rotary_base, like.device, like.dtype)
+        return cached_turns(start, stop, c.d_head, c.rotary_base, like.device, like.dtype, c.rotary_scaling)
 
     def project(
         self,
@@ -181,7 +181,7 @@ class Attention(nn.Module):
 
     def _tables(self, x: Tensor, start: int) -> tuple[Tensor, Tensor]:
         c = self.config
-        return cached_tables(start, start + x.shape[1], c.d_head, c.rotary_base, x.device, x.dtype)
+        return cached_tables(start, start + x.shape[1], c.d_head, c.rotary_base, x.device, x.dtype, c.rotary_scaling)
 
     def _log_n(self, positions: Tensor, dtype: torch.dtype) -> Tensor:
         """beta * ln(n) for the query at each position, which attends to itself and everything before it."""

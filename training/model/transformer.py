@@ -1,12 +1,14 @@
 """The one model class: a decoder-only transformer with TransformerLens' hooks, parameter names and shapes."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformer_lens.config import TransformerLensConfig
 from transformer_lens.hook_points import HookPoint
 
@@ -16,6 +18,7 @@ from training.model.block import Block
 from training.model.cache import KeyValueCache
 from training.model.embedding import Embed, PosEmbed, TiedUnembed, Unembed
 from training.model.hooking import StrictlyHooked
+from training.model.native import to_native
 from training.model.norm import Norm
 from training.model.packing import Packed, Rows
 
@@ -65,9 +68,10 @@ class HookedTransformer(StrictlyHooked):
         self.ln_final = Norm(config)
         self.unembed = TiedUnembed(config, self.embed) if config.unembedding == "tied" else Unembed(config)
         for name, parameter in self.named_parameters():
-            if name.rsplit(".")[-1].startswith("W_"):
+            if name.rsplit(".")[-1].startswith("W_") and not parameter.is_meta:  # one without memory is filled later
                 nn.init.normal_(parameter, std=config.initializer_range, generator=generator)
         self._compiled: tuple[_BlockCall, _BlockCall] | None = None
+        self.recompute: Literal["none", "blocks"] = "none"  # of what `packed_residual` keeps for the gradient
         self.setup()
         self.eval()  # nothing in the model depends on the mode, but TransformerLens' tools refuse one in training mode
 
@@ -170,6 +174,9 @@ class HookedTransformer(StrictlyHooked):
         """The residual stream after the last block at some places, counted through all rows."""
         compiled = self._compiled if packed else None
         whole, last = compiled or (Block.forward, _scored_places)
+        if self.recompute == "blocks" and torch.is_grad_enabled():
+            again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)  # blocks draw nothing at random
+            whole, last = partial(again, whole), partial(again, last)
         for block in self.blocks[:-1]:
             resid = whole(block, resid, packed=packed)
         return last(self.blocks[-1], resid, places, packed=packed)
@@ -255,6 +262,22 @@ class HookedTransformer(StrictlyHooked):
         for block in self.blocks[:layer]:
             total = total + block.attn.b_O + (block.mlp.b_out if include_mlp_biases else 0)
         return total + self.blocks[layer].attn.b_O if mlp_input else total
+
+    def to_transformer_lens(self, *, n_ctx: int = 2048) -> Any:
+        """A TransformerLens native bridge that computes what the model computes, with a copy of its weights.
+
+        With rotary positions the components of each query and key are reordered within their head, (0, h/2, 1, h/2 + 1,
+        ...) with h = d_head, because the bridge rotates adjacent pairs; nothing else depends on their order. The
+        bridge's `hook_attn_scores` holds the pattern after the softmax, and ignores edits (TransformerLens 4.3).
+
+        Args:
+            n_ctx: The greatest length that the bridge will run; learned positions have their own.
+
+        Raises:
+            InvalidValueError: An option of the model that the native bridge does not have.
+        """
+        weights = dict(self.named_parameters()) | dict(self.named_buffers()) | {"unembed.W_U": self.W_U}
+        return to_native(self.config, weights, n_ctx=n_ctx)
 
 
 def _scored_places(

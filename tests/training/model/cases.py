@@ -36,6 +36,11 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "rotary, two key-value heads, qkv biases": {"n_key_value_heads": 2, "biases": "qkv"},
     "rotary, one key-value head, wide heads": {"n_key_value_heads": 1, "d_head": 6, "rotary_base": 100.0},
+    "rotary, linear scaling, attention biases": {
+        "biases": "attention",
+        "rotary_base": 50.0,
+        "rotary_scaling": {"kind": "linear", "factor": 2.5},
+    },
     "rotary, log_n": {"temperature": "log_n"},
     "none, log_n, two key-value heads": {"positions": "none", "temperature": "log_n", "n_key_value_heads": 2},
     "rotary, three task heads": {"task_heads": 3},

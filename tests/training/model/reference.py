@@ -49,8 +49,9 @@ def attention(model: HookedTransformer, normed: list[Vector], part: dict[str, An
             for zeros in [[[0.0] * c.d_head] * c.n_heads]
         )
         if c.positions == "rotary":
-            q = [turned(x, place, c.rotary_base) for place, x in enumerate(q)]
-            k = [turned(x, place, c.rotary_base) for place, x in enumerate(k)]
+            # linear scaling, by definition: as if positions stood closer together
+            q = [turned(x, place / c.rotary_scaling.factor, c.rotary_base) for place, x in enumerate(q)]
+            k = [turned(x, place / c.rotary_scaling.factor, c.rotary_base) for place, x in enumerate(k)]
         for query in range(len(normed)):
             scores = [dot(q[query], k[key]) / math.sqrt(c.d_head) for key in range(query + 1)]
             if c.temperature == "log_n":
@@ -80,7 +81,7 @@ def norm(model: HookedTransformer, x: Vector, part: dict[str, Any], name: str) -
     return [(value - mean) / scale * w + b for value, w, b in zip(x, part[f"{name}.w"], bias, strict=True)]
 
 
-def turned(x: Vector, position: int, base: float) -> Vector:
+def turned(x: Vector, position: float, base: float) -> Vector:
     """Component i and its partner half the head away, as one complex number, turned by the position's angle."""
     half = len(x) // 2
     pairs = [
