@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from cyclopts import App, CycloptsError
 
@@ -11,8 +11,10 @@ from interp.commands.ablate import ablate
 from interp.commands.association import association
 from interp.commands.attention import attention
 from interp.commands.circuit import circuit
+from interp.commands.completion import WORDS, complete_words, completion
 from interp.commands.cross import cross
 from interp.commands.demo import demo
+from interp.commands.doctor import doctor
 from interp.commands.evaluate import evaluate
 from interp.commands.figure import figure
 from interp.commands.isolate import isolate
@@ -22,6 +24,7 @@ from interp.commands.patch import patch
 from interp.commands.primitives import primitives
 from interp.commands.probe import probe
 from interp.commands.report import report
+from interp.commands.runs import runs
 from interp.commands.study import study
 from interp.commands.suggest import suggest
 from interp.commands.sweep import sweep
@@ -29,11 +32,21 @@ from interp.commands.tasks import tasks
 from interp.commands.theory import theory
 from interp.commands.train import train
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def _version() -> str:
+    from importlib.metadata import version  # loads much that only this needs
+
+    return version("interp-toolkit")
+
+
 app = App(
     name="interp",
     help="Which attention heads do two tasks share, and does that explain why one extrapolates to the other's lengths?",
     help_format="markdown",
-    version=lambda: version("interp-toolkit"),
+    version=_version,
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
@@ -59,6 +72,9 @@ for command in (
     sweep,
     figure,
     report,
+    runs,
+    doctor,
+    completion,
 ):
     app.command(command)
 
@@ -66,7 +82,8 @@ for command in (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command.
 
-    Exit code 0: done; 1: done, but a cell of a sweep failed; 2: the user's mistake, told in one line; 130: interrupted.
+    Exit code 0: done; 1: done, but a cell of a sweep failed, something needed is broken (`interp doctor`), or the
+    answer was no (`interp runs remove`); 2: the user's mistake, told in one line; 130: interrupted.
     """
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
@@ -74,9 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Runs a command and returns its exit code."""
     try:
-        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except CycloptsError as error:
-        return _refuse(f"{error} See '{' '.join(('interp', *(error.command_chain or ())))} --help'.")
+        return _run(arguments)
     except KeyboardInterrupt:
         print("interrupted; start the same command again and it goes on from the last checkpoint", file=sys.stderr)
         return 130
@@ -93,7 +108,28 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(error, InterpError):
             return _refuse(str(error))
         raise
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if arguments[:1] == [WORDS]:
+        return complete_words(app, arguments[1:])
+    try:
+        code = app(
+            arguments, console=_console(arguments), exit_on_error=False, print_error=False,
+            result_action="return_value",
+        )  # fmt: skip
+    except CycloptsError as error:
+        return _refuse(f"{error} See '{' '.join(('interp', *(error.command_chain or ())))} --help'.")
     return code if isinstance(code, int) else 0
+
+
+def _console(arguments: Sequence[str]) -> "Console | None":
+    """For a help text, the terminal as wide as it is now; cyclopts would keep the width of the first one."""
+    if arguments and not {"--help", "-h"} & set(arguments):
+        return None
+    from rich.console import Console
+
+    return Console()
 
 
 def _refuse(text: str) -> int:

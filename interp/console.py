@@ -1,9 +1,10 @@
 """What a person sees: tables, lines and progress bars. Human text goes to stderr, results to stdout."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from training import Progress
 
-_ENDINGS = (".parquet", ".csv")
+_ENDINGS = (".parquet", ".csv", ".tex")
 
 _WIDE = 10_000
 """Columns of a page that is no terminal: nothing is cut off or wrapped there."""
@@ -29,7 +30,7 @@ def check_output(output: Output) -> None:
     """Refuses an output path that can't be written, before any long work begins.
 
     Raises:
-        InvalidValueError: Another ending than .parquet or .csv, a folder, or a place that can't be written.
+        InvalidValueError: Another ending than .parquet, .csv or .tex, a folder, or a place that can't be written.
     """
     path = output.out
     if path is None:
@@ -37,10 +38,10 @@ def check_output(output: Output) -> None:
     from tasks import InvalidValueError
 
     if path.suffix not in _ENDINGS:
-        raise InvalidValueError(f"cannot tell the format of {str(path)!r}; its name must end in .parquet or .csv")
+        raise InvalidValueError(f"cannot tell the format of {str(path)!r}; its name must end in .parquet, .csv or .tex")
     try:
         if path.is_dir():
-            raise InvalidValueError(f"{str(path)!r} is a folder; name a file that ends in .parquet or .csv")
+            raise InvalidValueError(f"{str(path)!r} is a folder; name a file that ends in .parquet, .csv or .tex")
         tempfile.TemporaryFile(dir=next(place for place in path.absolute().parents if place.exists())).close()
     except OSError as error:
         raise InvalidValueError(
@@ -66,8 +67,11 @@ def emit(
         shown: The rows that a person sees, if not all of them.
     """
     if output.out is not None:
-        _write(table, output.out)
+        rows = table if shown is None or output.out.suffix != ".tex" else shown
+        _write(rows, output.out, columns=columns, title=title)
         say(f"written: {output.out}")
+        if len(rows) < len(table):
+            say(f"{len(rows)} of {len(table)} rows; .csv or .parquet holds all of them")
     if output.json:
         print(table.to_json(orient="records", indent=1))
     elif output.out is None:
@@ -77,38 +81,49 @@ def emit(
             say(f"{len(rows)} of {len(table)} rows; --json or --out gives all of them")
 
 
+@contextmanager
+def tables_aside(output: Output) -> Generator[bool, None, None]:
+    """Sends what is shown to stderr, where the options want a table printed or written; whether they do."""
+    if output.json or output.out is not None:
+        with redirect_stdout(sys.stderr):
+            yield True
+    else:
+        yield False
+
+
 def show(table: "pd.DataFrame", *, columns: Sequence[str], title: str) -> None:
-    """Prints some columns of a table for a person."""
-    import pandas as pd
+    """Prints some columns of a table for a person: whole, and no wider than the terminal."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=Text(title), title_justify="left", header_style="bold")
-    for column in columns:
-        number = pd.api.types.is_numeric_dtype(table[column])
-        shown.add_column(
-            Text(column if " " in column else column.replace("_", " ")),
-            justify="right" if number else "left",
-            no_wrap=number,
-            overflow="fold",
-        )
-    for values in table[list(columns)].itertuples(index=False):
-        shown.add_row(*(Text(_cell(value)) for value in values))
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(shown)
+    from interp.terminal_table import laid_out
+
+    # A COLUMNS that was exported is a wish, also where stdout is no terminal.
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
+    caption, parts = laid_out(table, columns=columns, width=console.width)
+    for line in (title, caption):
+        if line:
+            console.print(Text(line, style="italic"))
+    if not len(table):
+        console.print("nothing")
+        return
+    for place, part in enumerate(parts):
+        if place:
+            console.print()
+        console.print(part)
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 1000 else f"{value:.4g}"
-    return "" if value is None or str(value) == "<NA>" else str(value)
-
-
-def _write(table: "pd.DataFrame", path: Path) -> None:
+def _write(table: "pd.DataFrame", path: Path, *, columns: Sequence[str], title: str) -> None:
+    """Writes all columns of a table, or, for LaTeX, those that a person sees."""
     from training.files import write_table, write_whole
 
     if path.suffix == ".csv":
         write_whole(path, lambda part: table.to_csv(part, index=False))
+    elif path.suffix == ".tex":
+        from interp.latex import latex_table
+
+        text = latex_table(table, columns=columns, title=title)
+        write_whole(path, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
     else:
         write_table(path, table)
 

@@ -2,7 +2,7 @@
 
 from tasks import Batch, Pair, Vocabulary
 
-WIDTH = 100
+WIDTH = 76
 """Longer examples are broken into blocks of rows of about this many characters."""
 
 

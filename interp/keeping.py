@@ -12,6 +12,7 @@ from interp.console import counting
 from interp.options import Which
 from tasks import Task
 from training import HookedTransformer, Run
+from training.files import read_table
 
 
 def kept(
@@ -33,14 +34,7 @@ def kept(
         about: What else it depends on.
         compute: Makes the table with the model, if there is none yet.
     """
-    key = {
-        **about,
-        "tasks": [task.key for task in tasks],
-        "weights": run.digest(which.step, weights=which.weights),
-        "n": which.n,
-        "seed": which.seed,
-        "version": version("interp-toolkit"),
-    }
+    key = _key(run, tasks, which, about)
     folder = run.path / "results"
     journal = Journal(result_path(folder, name, key).with_suffix(".journal"))
     with counting() as bar:
@@ -52,3 +46,21 @@ def kept(
         table = stored_table(folder, name, key, make)
     journal.remove()
     return table
+
+
+def found(run: Run, name: str, tasks: Sequence[Task], which: Which, *, about: Mapping[str, object]) -> pd.DataFrame:
+    """The table that `kept` keeps under these names, or an empty one if it was not made yet: no model is run."""
+    path = result_path(run.path / "results", name, _key(run, tasks, which, about))
+    return read_table(path) if path.is_file() else pd.DataFrame()
+
+
+def _key(run: Run, tasks: Sequence[Task], which: Which, about: Mapping[str, object]) -> dict[str, object]:
+    """All that a table depends on."""
+    return {
+        **about,
+        "tasks": [task.key for task in tasks],
+        "weights": run.digest(which.step, weights=which.weights),
+        "n": which.n,
+        "seed": which.seed,
+        "version": version("interp-toolkit"),
+    }

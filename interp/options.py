@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 Flag = Parameter(negative=(), show_default=False)
 Many = Parameter(consume_multiple=True, negative=(), show_default=False)
+Tasks = Parameter(name=("--tasks", "--task"), consume_multiple=True, negative=(), show_default=False)
 Settings = Parameter(name="--set", consume_multiple=True, negative=(), show_default=False)
 
 
@@ -20,7 +21,7 @@ class Output:
     """Print the table to stdout as JSON records."""
 
     out: Path | None = None
-    """Write the table to a file: Parquet or CSV, by its ending."""
+    """Write the table to a file: Parquet, CSV or LaTeX, by its ending (.parquet, .csv, .tex)."""
 
 
 @Parameter(name="*")
@@ -46,7 +47,7 @@ class Which:
 class On:
     """What a run is measured on."""
 
-    task: Annotated[tuple[str, ...], Many] = ()
+    task: Annotated[tuple[str, ...], Tasks] = ()
     """The tasks; all that the run was trained on if left out."""
 
     length: int | None = None

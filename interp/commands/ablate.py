@@ -77,8 +77,10 @@ def ablate(
 ) -> None:
     """Ablate attention heads, MLPs or layers and measure what each task loses.
 
-    Examples: `interp ablate --heads`, `interp ablate demo --heads 0.3 2.1 --joint --controls 100 --metric nll`,
-    `interp ablate --mlps --positions prompt --kind counterfactual`, `interp ablate --pairs --metric nll`
+    Two examples:
+
+    - `interp ablate --heads`
+    - `interp ablate demo --heads 0.3 2.1 --joint --controls 100 --metric nll`
 
     Args:
         run: A run's folder or name; the newest if left out.

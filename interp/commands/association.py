@@ -43,7 +43,10 @@ def association(
 ) -> None:
     """Follow reuse of heads and transfer over training, checkpoint by checkpoint: do they go together, which is first?
 
-    Examples: `interp association demo`, `interp association runs/reuse --leads --out leads.csv`
+    Two examples:
+
+    - `interp association demo`
+    - `interp association runs/reuse --leads --out leads.csv`
 
     Args:
         runs: Runs that differ in their seed, by folder or name; a sweep's name stands for its runs of several tasks,

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated
 
 from interp.console import check_output, emit, say
-from interp.options import Many, Output, Which
+from interp.options import Many, Output, Tasks, Which
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,7 @@ def attention(
     run: str | None = None,
     /,
     *,
-    tasks: Annotated[tuple[str, ...], Many] = (),
+    tasks: Annotated[tuple[str, ...], Tasks] = (),
     measures: Annotated[tuple[str, ...], Many] = (),
     length: int | None = None,
     bootstraps: int = 2_000,
@@ -26,7 +26,10 @@ def attention(
 ) -> None:
     """Compare where each head attends on two tasks: the first paper's attention difference, and two others.
 
-    Examples: `interp attention`, `interp attention demo --tasks shift copy --measures jensen_shannon --top 0`
+    Two examples:
+
+    - `interp attention`
+    - `interp attention demo --tasks shift copy --measures jensen_shannon`
 
     Args:
         run: A run's folder or name; the newest if left out.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from interp.console import check_output, emit, say
-from interp.options import Many, Output, Which
+from interp.options import Many, Output, Tasks, Which
 
 COLUMNS = {
     "curve": ("size", "edges", "value", "faithfulness", "low", "high"),
@@ -45,7 +45,7 @@ def circuit(
     *,
     show: Literal["curve", "summary", "edges", "tests", "minimality"] = "curve",
     search: Search = Search(),
-    task: Annotated[tuple[str, ...], Many] = (),
+    task: Annotated[tuple[str, ...], Tasks] = (),
     length: int | None = None,
     metric: str = "logit_difference",
     which: Which = Which(n=128),
@@ -53,8 +53,10 @@ def circuit(
 ) -> None:
     """Find the circuit of each task, and say how faithful, complete and minimal it is.
 
-    Examples: `interp circuit`, `interp circuit demo --task shift --show edges --size 0.05 --choose greedy`,
-    `interp circuit --show tests --size 0.1`
+    Two examples:
+
+    - `interp circuit`
+    - `interp circuit demo --tasks shift --show edges --size 0.05`
 
     Args:
         run: A run's folder or name; the newest if left out.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from interp.console import check_output, emit, say
-from interp.options import Flag, Many, Output, Which
+from interp.options import Flag, Many, Output, Tasks, Which
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def cross(
     run: str | None = None,
     /,
     *,
-    tasks: Annotated[tuple[str, ...], Many] = (),
+    tasks: Annotated[tuple[str, ...], Tasks] = (),
     pairs: Annotated[bool, Flag] = False,
     length: int | None = None,
     positions: Annotated[tuple[str, ...], Many] = ("all",),
@@ -58,7 +58,10 @@ def cross(
 ) -> None:
     """Ablate each task's top heads together and measure what every task loses, beside random heads of the same layers.
 
-    Examples: `interp cross`, `interp cross demo --tasks shift copy --k 4 --metric nll`, `interp cross --pairs`
+    Two examples:
+
+    - `interp cross`
+    - `interp cross demo --tasks shift copy --k 4 --metric nll --pairs`
 
     Args:
         run: A run's folder or name; the newest if left out.

@@ -1,11 +1,19 @@
 """`interp demo`."""
 
+from interp.commands.study import COLUMNS
+from interp.console import check_output, emit, tables_aside
+from interp.options import Output
 
-def demo() -> None:
-    """Run the demonstration: the copy+shift study on the small preset, under 10 minutes on two cores.
 
-    Examples: `interp demo`, and once more, to go on after an interruption or to see the finished result: `interp demo`
+def demo(*, output: Output = Output()) -> None:
+    """Run the demonstration, the copy+shift study on the small preset: under 10 minutes on two cores.
+
+    Two examples:
+
+    - `interp demo`
+    - `interp demo --out accuracy.csv`
     """
+    check_output(output)
     from analyses.transfer.study import Study
     from interp.studies import run_study
     from tasks import get_group
@@ -13,4 +21,7 @@ def demo() -> None:
     from training.run_config import ROOT
 
     asked = Study(get_group("copy+shift"), load_preset("small"), seed=0)
-    run_study(asked, ROOT / "demo", workers=2, command="interp demo")
+    with tables_aside(output) as aside:
+        results = run_study(asked, ROOT / "demo", workers=2, command="interp demo")
+    if aside:
+        emit(results.accuracy, output, columns=COLUMNS, title=f"{results.name}: exact match")

@@ -3,21 +3,24 @@
 from typing import Annotated
 
 from interp.console import check_output, emit, say
-from interp.options import Many, Output, Which
+from interp.options import Many, Output, Tasks, Which
 
 
 def evaluate(
     run: str | None = None,
     /,
     *,
-    task: Annotated[tuple[str, ...], Many] = (),
+    task: Annotated[tuple[str, ...], Tasks] = (),
     lengths: Annotated[tuple[int, ...], Many] = (),
     which: Which = Which(),
     output: Output = Output(),
 ) -> None:
     """Measure exact-match accuracy by length.
 
-    Examples: `interp evaluate`, `interp evaluate demo --task shift --lengths 5 10 15 20 --json`
+    Two examples:
+
+    - `interp evaluate`
+    - `interp evaluate demo --tasks shift --lengths 5 10 15 20 --json`
 
     Args:
         run: A run's folder or name; the newest if left out.

@@ -20,7 +20,10 @@ def figure(
 ) -> None:
     """Draw a figure for a paper from what was trained, with its numbers as CSV beside it.
 
-    Examples: `interp figure overlap demo --metric nll --format pdf`, `interp figure attention demo --heads 0.3 2.1`
+    Two examples:
+
+    - `interp figure overlap demo --metric nll --format pdf`
+    - `interp figure attention demo --heads 0.3 2.1`
 
     Args:
         name: Of a run or a study's model: accuracy-by-length (a study over seeds will do, too), ablation-maps, overlap,

@@ -42,7 +42,10 @@ def isolate(
 ) -> int:
     """Tell the auxiliary's alignment from mere multi-task training: train conditions that each lack one thing.
 
-    Examples: `interp isolate copy+shift`, `interp isolate copy/recall-scaled --seeds 8 --set train.steps=6000 --json`
+    Two examples:
+
+    - `interp isolate copy+shift`
+    - `interp isolate copy/recall-scaled --seeds 8 --set train.steps=6000`
 
     Args:
         group: The group of tasks.

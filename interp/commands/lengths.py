@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from interp.console import check_output, emit, say
-from interp.options import Flag, Many, Output, Which
+from interp.options import Flag, Many, Output, Tasks, Which
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     from tasks import Task
     from training import HookedTransformer, Run
 
-COLUMNS = ("task", "zone", "lengths", "layer", "head", "clean", "ablated", "effect", "low", "high", "p", "q")
+COLUMNS = ("task", "zone", "lengths", "layer", "head", "clean", "effect", "low", "high", "q")
 """What a person sees of the maps."""
 
 ONLY_COLUMNS = (
-    "task", "layer", "head", "in_range", "in_range_high", "transfer", "transfer_q", "difference", "low", "high", "q",
-    "only",
+    "task", "layer", "head", "in_range", "in_range_high", "transfer", "difference", "low", "high", "q", "only",
 )  # fmt: skip
 """What a person sees of the heads that are needed only at transfer."""
 
@@ -44,7 +43,7 @@ def lengths(
     run: str | None = None,
     /,
     *,
-    task: Annotated[tuple[str, ...], Many] = (),
+    task: Annotated[tuple[str, ...], Tasks] = (),
     only: Annotated[bool, Flag] = False,
     positions: Annotated[tuple[str, ...], Many] = ("all",),
     zones: Zones = Zones(),
@@ -56,7 +55,10 @@ def lengths(
 ) -> None:
     """Ablate every head at lengths in range, at the lengths a task transfers to, and beyond them.
 
-    Examples: `interp lengths`, `interp lengths demo --task shift --only`, `interp lengths --metric accuracy --n 1024`
+    Two examples:
+
+    - `interp lengths`
+    - `interp lengths demo --tasks shift --only --out lengths.csv`
 
     Args:
         run: A run's folder or name; the newest if left out.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from interp.console import check_output, counting, emit, say
-from interp.options import Many, Output, Which
+from interp.options import Output, Tasks, Which
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ class Compared:
 
 def overlap(
     *runs: str,
-    tasks: Annotated[tuple[str, ...], Many] = (),
+    tasks: Annotated[tuple[str, ...], Tasks] = (),
     length: int | None = None,
     kind: Literal["zero", "mean", "mean_all", "resample", "counterfactual"] = "mean",
     metric: str = "accuracy",
@@ -47,7 +47,10 @@ def overlap(
 ) -> None:
     """Compare the ablation maps of every two tasks, against heads shuffled freely and within layers.
 
-    Examples: `interp overlap`, `interp overlap demo --tasks shift copy --metric nll --k 5`
+    Two examples:
+
+    - `interp overlap`
+    - `interp overlap demo --tasks shift copy --metric nll --k 5`
 
     Args:
         runs: A run's folder or name; the newest if left out. Several runs that differ in their seed, or a sweep of
@@ -84,8 +87,8 @@ def overlap(
     ablation = HeadAblation(kind=kind, metric=metric)
     maps = _measured(loaded, names, ablation, which, length=at)
     table = _table(comparison, chosen, maps, which.seed)
-    columns = ["measure", "estimate", "corrected", "low", "high", "null", "null_mean", "p", "q"]
-    shown = columns if len(names) == 2 else ["first", "second", *columns]
+    columns = ["measure", "null", "estimate", "corrected", "low", "high", "null_mean", "p"]
+    shown = columns if len(names) == 2 else ["first", "second", *columns, "q"]  # of one comparison, q is p
     seeds = f", {len(loaded)} seeds" if len(loaded) > 1 else ""
     title = f"{loaded[0].name}: {' and '.join(names)} at length {at}, {kind} ablation, {metric}{seeds}"
     for run in loaded:

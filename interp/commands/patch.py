@@ -62,8 +62,10 @@ def patch(
 ) -> None:
     """Patch activations, or single edges, between each example's run and its counterfactual's.
 
-    Examples: `interp patch`, `interp patch demo --site z --by head_position --direction noise`,
-    `interp patch --site resid_pre --by layer_position`, `interp patch demo --paths --receivers logits 1.0.q`
+    Two examples:
+
+    - `interp patch demo --site z --by head_position --direction noise`
+    - `interp patch demo --paths --receivers logits 1.0.q`
 
     Args:
         run: A run's folder or name; the newest if left out.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from interp.console import check_output, emit, say
-from interp.options import Flag, Many, Output, Which
+from interp.options import Flag, Many, Output, Tasks, Which
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ def primitives(
     run: str | None = None,
     /,
     *,
-    tasks: Annotated[tuple[str, ...], Many] = (),
+    tasks: Annotated[tuple[str, ...], Tasks] = (),
     names: Annotated[tuple[str, ...], Many, Parameter(name="--primitives")] = (),
     shared: Annotated[bool, Flag] = False,
     length: int | None = None,
@@ -31,8 +31,10 @@ def primitives(
 ) -> None:
     """Find the heads that implement primitives: copy, min, successor and their kin.
 
-    Examples: `interp primitives`, `interp primitives demo --tasks copy shift --primitives offset_copy --top 0`,
-    `interp primitives demo --tasks copy shift --shared`
+    Two examples:
+
+    - `interp primitives`
+    - `interp primitives demo --tasks copy shift --shared`
 
     Args:
         run: A run's folder or name; the newest if left out.
@@ -72,8 +74,7 @@ def primitives(
         return
     table = pd.concat(tables, ignore_index=True)
     columns = [
-        "task", "primitive", "layer", "head", "verdict", "share", "mass", "write_tokens", "write_values", "effect",
-        "cut", "q",
+        "task", "primitive", "layer", "head", "verdict", "share", "write_tokens", "write_values", "effect", "cut", "q",
     ]  # fmt: skip
     title = f"{loaded.name}: primitives at length {at}; share and write in [0, 1], effect and cut in nats"
     emit(table, output, columns=columns, title=title, shown=_strongest(table, top))

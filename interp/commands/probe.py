@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from cyclopts import Parameter
+
 from interp.console import check_output, emit, say
 from interp.options import Many, Output, Which
 
@@ -18,7 +20,7 @@ def probe(
     *,
     label: str,
     task: str | None = None,
-    length: Annotated[tuple[int, ...], Many] = (),
+    length: Annotated[tuple[int, ...], Many, Parameter(name=("--lengths", "--length"))] = (),
     sites: Annotated[tuple[str, ...], Many] = (),
     positions: Literal["all", "prompt", "answer"] = "all",
     types: Literal["token", "position"] = "token",
@@ -28,8 +30,10 @@ def probe(
 ) -> None:
     """Train linear probes that read a label of a task at every layer and site, beside their controls.
 
-    Examples: `interp probe --label position_from_end`,
-    `interp probe demo --task shift --label current_token --length 10 15 --sites resid_post z`
+    Two examples:
+
+    - `interp probe --label position_from_end`
+    - `interp probe demo --task shift --label current_token --sites resid_post z`
 
     Args:
         run: A run's folder or name; the newest if left out.
@@ -80,4 +84,6 @@ def probe(
         "selectivity",
         "compression",
     ]
-    emit(table, output, columns=[*columns, "untrained_accuracy", "untrained_compression", "converged"], title=title)
+    if not table["converged"].all():
+        columns.append("converged")
+    emit(table, output, columns=[*columns, "untrained_accuracy"], title=title)

@@ -92,7 +92,10 @@ def suggest(
 ) -> int:
     """Rank candidate auxiliaries for a main task from short training runs, and tell how well that predicts transfer.
 
-    Examples: `interp suggest shift --among copy+shift`, `interp suggest 'shift(alphabet=12)' --among all --validate`
+    Two examples:
+
+    - `interp suggest shift --among copy+shift`
+    - `interp suggest 'shift(alphabet=12)' --among all --validate`
 
     Args:
         main: The main task, with parameters in brackets if wanted. Named plainly, and the main task of the group in

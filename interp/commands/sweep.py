@@ -23,7 +23,10 @@ def sweep(
 ) -> int:
     """Train every cell of a grid of configurations, and gather what was measured in one table.
 
-    Examples: `interp sweep grid.toml --dry-run`, `interp sweep grid.toml --engine ray --address auto --out gap.parquet`
+    Two examples:
+
+    - `interp sweep grid.toml --dry-run`
+    - `interp sweep grid.toml --engine ray --address auto --out gap.parquet`
 
     Args:
         grid: A TOML file that says what is fixed and what is varied (docs/sweeps.md).
@@ -76,7 +79,8 @@ def _run(grid: "Grid", folder: Path, engine: "Engine", output: Output) -> int:
     say(f"sweep: {folder} ({counted(Counter(result.status['status']))})")
     rows = headline(result)
     if output.json or output.out:
-        emit(result.table, output, columns=[], title="")
+        columns = [*grid.axes, "step", "weights", "task", "length", "n", "accuracy", "stderr"]
+        emit(result.table, output, columns=columns, title=f"sweep {folder.name}: exact match")
     elif len(rows):
         title = "exact match of the main task, averaged weights, end of training"
         show(rows, columns=[str(column) for column in rows], title=title)

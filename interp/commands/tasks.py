@@ -2,17 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from interp.console import check_output, emit, say
+from interp.console import check_output, emit, say, show
 from interp.options import Output
 
 if TYPE_CHECKING:
     from torch import Generator
 
-    from tasks import Batch, Pair, Task
+    from tasks import Batch, Group, Pair, Task
 
 
 def tasks(
-    name: str | None = None,
+    task: str | None = None,
     /,
     *,
     length: int = 5,
@@ -23,10 +23,13 @@ def tasks(
 ) -> None:
     """List the tasks and groups, or show examples of one task, each with its counterfactual.
 
-    Examples: `interp tasks`, `interp tasks reverse_add --length 8 --change carry`
+    Two examples:
+
+    - `interp tasks`
+    - `interp tasks reverse_add --length 8 --change carry`
 
     Args:
-        name: The task, or one's own, my_file.py:MyTask, with parameters in brackets if wanted: 'shift(alphabet=12)'.
+        task: The task, or one's own, my_file.py:MyTask, with parameters in brackets if wanted: 'shift(alphabet=12)'.
             All of them if left out.
         length: Length of the examples.
         n: How many examples.
@@ -34,10 +37,10 @@ def tasks(
         change: The kind of counterfactual: any, or another that the task has.
     """
     check_output(output)
-    if name is None:
+    if task is None:
         _list(output)
     else:
-        _examples(name, length, n, seed, change, output)
+        _examples(task, length, n, seed, change, output)
 
 
 def _list(output: Output) -> None:
@@ -51,19 +54,21 @@ def _list(output: Output) -> None:
         except InterpError as error:  # what another package offers may be broken, and the rest is still there
             return f"({error})"
 
-    rows = [{"task": name, "example": summary(name)} for name in list_tasks()]
-    if output.json or output.out is not None:
-        emit(pd.DataFrame(rows), output, columns=["task", "example"], title="tasks")
-        return
-    width = max(len(row["task"]) for row in rows)
-    for row in rows:
-        print(f"{row['task']:{width}}  {row['example']}")
-    say("")
-    for name in list_groups():
-        group = get_group(name)
-        parts = [f"{member.task.name} up to {member.max_length}" for member in (group.main, *group.auxiliaries)]
-        controls = ", ".join(member.task.name for member in group.controls) or "none"
-        say(f"group {name}: {parts[0]} with {', '.join(parts[1:])}; control: {controls}")
+    table = pd.DataFrame([{"task": name, "example": summary(name)} for name in list_tasks()])
+    title = "tasks: what stands before -> is given, what follows is asked"
+    emit(table, output, columns=["task", "example"], title=title)
+    if not output.json and output.out is None:
+        groups = pd.DataFrame([_group(get_group(name)) for name in list_groups()])
+        show(groups, columns=["group", "main", "with", "control"], title="groups, with longest trained lengths")
+
+
+def _group(group: "Group") -> dict[str, str]:
+    return {
+        "group": group.name,
+        "main": f"{group.main.task.name} {group.main.max_length}",
+        "with": ", ".join(f"{one.task.name} {one.max_length}" for one in group.auxiliaries),
+        "control": ", ".join(one.task.name for one in group.controls),
+    }
 
 
 def _examples(name: str, length: int, n: int, seed: int, change: str, output: Output) -> None:

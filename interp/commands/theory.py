@@ -48,8 +48,10 @@ def theory(
 ) -> None:
     """Run a theoretical construction over lengths and precisions, and see where it stops being right.
 
-    Examples: `interp theory sort`, `interp theory sort --lengths 16 32 64 128 --precisions 5bit 6bit --code absolute`,
-    `interp theory sort --lengths 100 1000 --noises 0 1 2 --out theory.csv`
+    Two examples:
+
+    - `interp theory sort`
+    - `interp theory sort --lengths 16 64 256 --precisions 5bit 6bit`
 
     Args:
         construction: sort: distinct numbers in order, by the smallest one and then successors.

@@ -1,5 +1,6 @@
 """The command line as a whole: help, version, what it doesn't know, and what becomes of errors."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -16,6 +17,7 @@ COMMANDS = [
     "demo", "tasks", "train", "evaluate", "ablate", "patch", "circuit", "overlap", "attention", "cross", "lengths",
     "primitives", "probe", "theory",
     "association", "study", "isolate", "suggest", "sweep", "figure", "report",
+    "runs", "doctor", "completion",
 ]  # fmt: skip
 
 
@@ -31,13 +33,32 @@ def test_every_command_is_tested() -> None:
     assert [name for name in app if not name.startswith("-")] == COMMANDS
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_a_command_is_one_sentence_and_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([command, "--help"]) == 0
-    text = " ".join(capsys.readouterr().out.split())
-    assert text.startswith(f"Usage: interp {command}")
-    assert "Examples:" in text
-    assert f"interp {command}" in text.split("Examples:")[1]
+@pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [["runs", "compare"], ["runs", "remove"]])
+def test_help_of_a_command_is_one_sentence_and_two_examples(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*command, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith(f"Usage: interp {' '.join(command)}")
+    place = [line.rstrip() for line in lines].index("Two examples:")
+    sentence = " ".join(" ".join(lines[1:place]).split())
+    assert re.fullmatch("[A-Z].*[.?]", sentence)
+    assert ". " not in sentence
+    examples = [line.strip(" •") for line in lines[place + 1 : place + 4] if line.strip()]
+    assert len(examples) == 2
+    assert all(line.startswith(f"interp {' '.join(command)}") for line in examples)
+    assert not lines[place + 4].strip().startswith("•")
+
+
+def test_help_loads_no_heavy_package() -> None:
+    heavy = "{'torch', 'pandas', 'numpy', 'matplotlib', 'plotly', 'tasks', 'training', 'analyses'}"
+    code = f"import sys; from interp.cli import run; run(['--help']); sys.exit(str({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip() == "set()"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +125,7 @@ def test_a_defect_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error() -> None:
-    code = "from interp.cli import main; main(['tasks', 'copy', '--n', '3000'])"
+    code = "from interp.cli import main; main(['tasks', 'copy', '--n', '600'])"
     root = Path(__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

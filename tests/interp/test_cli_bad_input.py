@@ -21,7 +21,7 @@ PRESET = "unknown preset 'smal'; did you mean 'small'[?] the presets are .*small
 RUN = "unknown run 'tinny'; did you mean 'tiny'[?] 'runs' has tiny"
 BEYOND = "length 5000 is not possible for task 'shift'; allowed are 1 to 4096"
 ZERO = "length 0 is not possible for task 'shift'; allowed are 1 to 4096"
-ENDING = "cannot tell the format of '.*'; its name must end in .parquet or .csv"
+ENDING = "cannot tell the format of '.*'; its name must end in .parquet, .csv or .tex"
 PLACE = "cannot write '.*': .*; choose another place"
 
 CASES = [
@@ -38,7 +38,9 @@ CASES = [
     (["evaluate", "tinny"], RUN),
     (["ablate", "tinny"], RUN),
     (["overlap", "tinny"], RUN),
-    (["report", "tiny"], "unknown study 'tiny'; there is none yet; 'interp demo' makes one"),
+    (["report", "tinny"], "unknown run 'tinny'; did you mean 'tiny'?.*"),
+    (["report", "tiny", "tiny"], "run 'tiny' is named twice; name each run once"),
+    (["report", "tiny", "--out", "x.csv"], "cannot write a page to 'x.csv'; name a file that ends in .html"),
     (["report"], "there is no study under 'runs'; 'interp demo' or 'interp study' makes one"),
     (["evaluate", "x" * 300], "run 'xxx.*' cannot be read: File name too long; 'runs' has tiny"),
     (["evaluate", "."], "'.' holds no run: config.json is missing; 'runs' has tiny"),
@@ -167,7 +169,7 @@ def test_bad_input(here: Path, refused: Refused, arguments: list[str], text: str
         ("table", ENDING),
         (".", ENDING),
         ("runs", ENDING),
-        ("folder.csv", "'folder.csv' is a folder; name a file that ends in .parquet or .csv"),
+        ("folder.csv", "'folder.csv' is a folder; name a file that ends in .parquet, .csv or .tex"),
         ("tiny.toml/table.csv", PLACE),
         ("tiny.toml/deep/table.csv", PLACE),
         ("/proc/table.parquet", PLACE),

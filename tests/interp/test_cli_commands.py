@@ -17,8 +17,8 @@ import interp.studies  # noqa: F401 - before the fixture replaces Study, so that
 from analyses import HeadOverlap
 from analyses.interventions import Intervention
 from interp.cli import run
-from tasks import list_tasks
-from tests.interp.conftest import PRESET
+from tasks import list_groups, list_tasks
+from tests.interp.conftest import PRESET, Refused
 from tests.training.tiny import numbers
 from training import Preset, Progress, TrainConfig, list_runs, load_preset, load_run, train
 
@@ -141,9 +141,11 @@ def test_same_command_same_output(
 def test_tasks_for_a_person(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["tasks"]) == 0
     shown = capsys.readouterr()
-    assert "qWe= -> eWq: the word backwards" in shown.out
-    assert len(shown.out.splitlines()) == len(list_tasks())
-    assert "group copy+shift: shift up to 10 with copy up to 20; control: reverse\n" in shown.err
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert "reverse qWe= -> eWq: the word backwards" in lines
+    assert "copy+shift shift 10 copy 20 reverse" in lines
+    assert len(lines) == len(list_tasks()) + len(list_groups()) + 2 * 3  # a title, heads and a rule above each
+    assert shown.err == ""
     assert run(["tasks", "copy", "--length", "2", "--n", "1"]) == 0
     shown = capsys.readouterr()
     tokens, scored, other, differs, end = shown.out.splitlines()
@@ -198,6 +200,17 @@ def test_train_writes_a_run_that_can_be_loaded(here: Path, capsys: pytest.Captur
     shown = capsys.readouterr()
     assert "run: runs/tiny\n" in shown.err
     assert "accuracy" in shown.out
+
+
+def test_train_prints_and_writes_its_table(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    table = rows(["train", "tiny.toml", "--name", "tiny"], capsys)
+    assert set(table["step"]) == {10, 20, 30}
+    assert set(table["weights"]) == {"raw", "averaged"}
+    assert run(["train", "tiny.toml", "--name", "tiny", "--out", str(tmp_path / "x.csv")]) == 0
+    assert len(pd.read_csv(tmp_path / "x.csv")) == len(table)
+    refused(["train", "tiny.toml", "--name", "new", "--out", "x.txt"], "cannot tell the format of 'x.txt'; .*")
 
 
 def test_train_options_reach_the_configuration(
@@ -327,8 +340,11 @@ def test_patch_shows_the_strongest_and_writes_all(here: Path, capsys: pytest.Cap
     shown = capsys.readouterr()
     assert "3 of 32 rows; --json or --out gives all of them" in shown.err
     strongest = table.iloc[int(table["effect"].abs().argmax())]
-    first = next(line for line in shown.out.splitlines() if line.startswith("│ shift"))
-    assert first.split("│")[3:6] == [f" {int(strongest[name]):>{len(name)}} " for name in ("layer", "head", "position")]
+    first = next(line for line in shown.out.splitlines() if line.startswith("shift"))
+    assert first.split()[2:4] == [
+        f"{int(strongest['layer'])}.{int(strongest['head'])}",
+        f"{int(strongest['position'])}",
+    ]
 
 
 def test_overlap_has_a_row_for_each_measure_and_null(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -412,6 +428,7 @@ def page_parts(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_demo_study_and_report(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["demo"]) == 0
     shown = capsys.readouterr()
@@ -422,13 +439,20 @@ def test_demo_study_and_report(studied: Path, capsys: pytest.CaptureFixture[str]
     before = {**numbers(folder)}
     page = (folder / "report.html").read_text()
     assert "interp demo" in page
-    for arguments in (["demo"], ["report"], ["report", "demo"], ["report", "runs/demo"]):
+    for arguments in (["demo"], ["report"]):
         assert run(arguments) == 0
         assert "alone" in capsys.readouterr().out
         assert "report.html" in page_parts(folder)
         after = numbers(folder)
-        assert {name for name in after if after[name] != before.get(name)} <= {"report.html"}
+        changed = {name for name in after if after[name] != before.get(name)}
+        assert {name for name in changed if not name.startswith("auxiliary/results/primitives-")} <= {"report.html"}
     assert load_run("demo").name == load_run().name == "demo/auxiliary"
+    assert run(["demo", "--json", "--out", "new/x.csv"]) == 0
+    shown = capsys.readouterr()
+    table = pd.DataFrame(json.loads(shown.out))
+    assert set(table["condition"]) == {"auxiliary", "alone", "control"}
+    assert "with reverse (control)" in shown.err
+    assert len(pd.read_csv("new/x.csv")) == len(table)
 
 
 def test_study_names_its_folder_and_its_command(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
