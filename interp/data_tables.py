@@ -42,8 +42,22 @@ _MODELS = {"auxiliary": "model with auxiliary", "alone": "model trained alone", 
 
 def settings_table(settings: Mapping[str, object]) -> DataTable:
     """The settings, in their own order."""
-    rows = tuple((name.replace("_", " "), _setting(value)) for name, value in settings.items())
+    rows = tuple((name.replace("_", " "), setting(value)) for name, value in settings.items())
     return DataTable(headers=("setting", "value"), rows=rows)
+
+
+def number(value: float, decimals: int = 3) -> str:
+    """A signed number as tables show it: "+0.120", "−0.031", "0.000"; "not defined" for NaN."""
+    if value != value:
+        return "not defined"
+    text = f"{value:+.{decimals}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
+def interval(value: float, ends: tuple[float, float], *, decimals: int = 2) -> str:
+    """A signed number with its interval, "+0.73 (+0.52 to +0.95)"; without one where it is not defined."""
+    text, (low, high) = number(value, decimals), ends
+    return text if low != low or high != high else f"{text} ({number(low, decimals)} to {number(high, decimals)})"
 
 
 def _interval(accuracy: float, n: float) -> str:
@@ -53,7 +67,8 @@ def _interval(accuracy: float, n: float) -> str:
     return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
 
 
-def _setting(value: object) -> str:
+def setting(value: object) -> str:
+    """A setting's value as text: long numbers in groups of three, lists with commas."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -61,5 +76,5 @@ def _setting(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, list | tuple):
-        return ", ".join(map(_setting, value))
+        return ", ".join(map(setting, value))
     return str(value)

@@ -95,8 +95,8 @@ def estimate_sentence(row: Row) -> str:
     if math.isnan(estimate):
         return f"{subject} is not defined for these maps."
     bounded = not (math.isnan(low) or math.isnan(high))
-    interval = f"95 % interval {_show(row, low)} to {_show(row, high)}" if bounded else "interval not defined"
-    return f"{subject} is {_show(row, estimate)} ({interval}){_remark(row, estimate)}."
+    interval = f"95 % interval {shown(row, low)} to {shown(row, high)}" if bounded else "interval not defined"
+    return f"{subject} is {shown(row, estimate)} ({interval}){_remark(row, estimate)}."
 
 
 def null_sentence(row: Row) -> str:
@@ -107,9 +107,9 @@ def null_sentence(row: Row) -> str:
         return f"{name}: the comparison is not defined."
     of = "sets" if row["null"] == "hypergeometric" else "shuffles"
     bounded = not (math.isnan(low) or math.isnan(high))
-    spread = f" (95 % of {of} {_show(row, low)} to {_show(row, high)})" if bounded else ""
+    spread = f" (95 % of {of} {shown(row, low)} to {shown(row, high)})" if bounded else ""
     verb = "give" if str(row["null"]) in _NULLS else "gives"
-    return f"{name} {verb} {_show(row, mean)} on average{spread}; {_p_words(p, _number(row, 'permutations'), of=of)}"
+    return f"{name} {verb} {shown(row, mean)} on average{spread}; {_p_words(p, _number(row, 'permutations'), of=of)}"
 
 
 def overlap_headline(table: DataFrame, *, metric: str = "accuracy") -> list[str]:
@@ -137,14 +137,14 @@ def _headline(row: Row) -> str:
         return f"{maps} can't be compared: a number is not defined."
     alike = "are more alike" if p < LEVEL else "are not clearly more alike"
     return (
-        f"{maps} {alike} than with heads shuffled within layers: cosine similarity {_show(row, estimate)} "
-        f"(95 % interval {_show(row, low)} to {_show(row, high)}) against {_show(row, mean)}, {_p_text(p)}."
+        f"{maps} {alike} than with heads shuffled within layers: cosine similarity {shown(row, estimate)} "
+        f"(95 % interval {shown(row, low)} to {shown(row, high)}) against {shown(row, mean)}, {_p_text(p)}."
     )
 
 
 def _measure(rows: list[Row]) -> MeasureWords:
     top = _top(rows[0])
-    name = _measure_name(rows[0]) + (f", top {top}" if top else "")
+    name = measure_name(rows[0]) + (f", top {top}" if top else "")
     return MeasureWords(name, estimate_sentence(rows[0]), tuple(map(_null, rows)))
 
 
@@ -175,7 +175,7 @@ def _subject(row: Row) -> str:
     top = _top(row)
     if row["measure"] == "mean_absolute_difference":
         return "The mean absolute difference between the two maps"
-    return f"{_measure_name(row)} of the two tasks' top {top} heads" if top else f"{_measure_name(row)} of the two maps"
+    return f"{measure_name(row)} of the two tasks' top {top} heads" if top else f"{measure_name(row)} of the two maps"
 
 
 def _remark(row: Row, estimate: float) -> str:
@@ -190,7 +190,8 @@ def _remark(row: Row, estimate: float) -> str:
     return f": {round(shared)} of {top} are the same" if abs(shared - round(shared)) < 1e-6 else ""
 
 
-def _measure_name(row: Row) -> str:
+def measure_name(row: Row) -> str:
+    """The name of a row's measure in words."""
     name = str(row["measure"])
     return _NAMES.get(name, name.replace("_", " ").capitalize())
 
@@ -206,7 +207,7 @@ def _number(row: Row, column: str) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def _show(row: Row, value: float) -> str:
+def shown(row: Row, value: float) -> str:
     """A number with the decimals that its measure deserves."""
     decimals = 3 if row["measure"] == "mean_absolute_difference" else 2
     text = f"{value:.{decimals}f}"

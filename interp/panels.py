@@ -1,11 +1,4 @@
-"""Figures as the report page holds them: plotly data for its script, a legend and a description in HTML."""
-
-import html
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, cast
-
-import plotly.graph_objects as go
+"""The figures of a study of one seed: accuracy by length and over training, ablation maps, heads as points."""
 
 from analyses.transfer.study_results import StudyResults
 from interp.figures.ablation_maps import ablation_maps, effect_title
@@ -13,44 +6,11 @@ from interp.figures.accuracy_by_length import accuracy_by_length
 from interp.figures.accuracy_over_training import accuracy_over_training
 from interp.figures.head_scatter import head_scatter
 from interp.figures.heads import HeadMap, head_map, metric_name
-from interp.figures.style import dark_patch
+from interp.panel import NOTHING, Panel, panel
+from interp.sources import Source
 
 
-@dataclass(frozen=True)
-class LegendItem:
-    """One entry of a figure's legend, drawn as a box to tick; `key` is the `series` in its lines' meta."""
-
-    key: str
-    name: str
-    color: str
-    symbol: str
-    shown: bool
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One figure of a set from which the reader chooses.
-
-    Attributes:
-        id: Its id in the page.
-        label: Its name in the choice.
-        alt: What it shows, for those who do not see it.
-        plot: `data`, `layout`, and the layout attributes that a `narrow` or `dark` page changes.
-        legend: Its series.
-        has_raw: Whether there are lines of raw weights to tick.
-        unit: What its numbers are, where its axes do not say it.
-    """
-
-    id: str
-    label: str
-    alt: str
-    plot: dict[str, Any]
-    legend: tuple[LegendItem, ...]
-    has_raw: bool
-    unit: str
-
-
-def by_length_panel(results: StudyResults) -> Panel:
+def by_length_panel(results: StudyResults, *, source: Source = NOTHING) -> Panel:
     """Accuracy by length."""
     figure = accuracy_by_length(
         results.accuracy,
@@ -60,19 +20,20 @@ def by_length_panel(results: StudyResults) -> Panel:
         transfer_length=results.transfer_length,
     )
     alt = f"Line chart: exact match of {results.main} by string length, for each model; numbers in the table below."
-    return _panel("by-length", "accuracy by length", alt, figure)
+    return panel("by-length", "accuracy by length", alt=alt, figure=figure, source=source)
 
 
-def training_panels(results: StudyResults) -> list[Panel]:
+def training_panels(results: StudyResults, *, source: Source = NOTHING) -> list[Panel]:
     """Accuracy over training, one panel per length at which the main task was followed, the transfer length first."""
     rows = results.training[results.training["task"] == results.main]
     lengths = sorted({int(length) for length in rows["length"]}, key=lambda it: (it != results.transfer_length, it))
     return [
-        _panel(
+        panel(
             f"training-{length}",
             f"length {length}",
-            f"Line chart: exact match of {results.main} at length {length} over training steps, for each model.",
-            accuracy_over_training(results.training, main=results.main, length=length),
+            alt=f"Line chart: exact match of {results.main} at length {length} over training steps, for each model.",
+            figure=accuracy_over_training(results.training, main=results.main, length=length),
+            source=source,
         )
         for length in lengths
     ]
@@ -102,7 +63,7 @@ def too_few_right(results: StudyResults) -> bool:
     return bool((rows["clean"] < FEWEST_RIGHT).any()) and "nll" in set(results.ablation["metric"])
 
 
-def map_panels(results: StudyResults) -> list[Panel]:
+def map_panels(results: StudyResults, *, source: Source = NOTHING) -> list[Panel]:
     """The ablation maps side by side, one panel per metric."""
     panels = []
     for place, metric in enumerate(study_metrics(results)):
@@ -110,11 +71,12 @@ def map_panels(results: StudyResults) -> list[Panel]:
         if maps:
             names = " and ".join(one.task for one in maps)
             alt = f"Heat maps by layer and head, for {names}: {effect_title(metric)}. Blue: the head helped."
-            panels.append(_panel(f"maps-{place}", metric_name(metric), alt, ablation_maps(maps, metric=metric)))
+            figure = ablation_maps(maps, metric=metric)
+            panels.append(panel(f"maps-{place}", metric_name(metric), alt=alt, figure=figure, source=source))
     return panels
 
 
-def scatter_panels(results: StudyResults) -> list[Panel]:
+def scatter_panels(results: StudyResults, *, source: Source = NOTHING) -> list[Panel]:
     """Heads as points, one panel per metric and auxiliary."""
     panels = []
     for metric in study_metrics(results):
@@ -125,28 +87,5 @@ def scatter_panels(results: StudyResults) -> list[Panel]:
             label = metric_name(metric) + (f", {auxiliary.task}" if len(maps) > 2 else "")
             alt = f"Scatter plot, one point per head: {effect_title(metric)}, {results.main} against {auxiliary.task}."
             figure = head_scatter(maps[0], auxiliary, metric=metric)
-            panels.append(_panel(f"heads-{len(panels)}", label, alt, figure))
+            panels.append(panel(f"heads-{len(panels)}", label, alt=alt, figure=figure, source=source))
     return panels
-
-
-def _panel(name: str, label: str, alt: str, figure: go.Figure) -> Panel:
-    plot = cast("dict[str, Any]", figure.to_plotly_json())
-    layout = plot["layout"] | {"showlegend": False}
-    meta = layout.pop("meta", {})
-    layout.pop("template", None)
-    spec = {"data": plot["data"], "layout": layout, "narrow": meta.get("narrow", {}), "dark": dark_patch(figure)}
-    lines = [trace for trace in plot["data"] if trace["type"] == "scatter"]
-    has_raw = any(line["meta"]["weights"] == "raw" for line in lines)
-    return Panel(f"figure-{name}", label, alt, spec, tuple(_legend(lines)), has_raw, str(meta.get("unit", "")))
-
-
-def _legend(lines: list[dict[str, Any]]) -> Iterator[LegendItem]:
-    """One item per series: its first line gives its look."""
-    seen: set[str] = set()
-    for line in lines:
-        key = line["meta"]["series"]
-        if key not in seen:
-            seen.add(key)
-            color = line.get("line", line["marker"])["color"]
-            shown = line.get("visible") != "legendonly"
-            yield LegendItem(key, html.unescape(key), color, line["marker"]["symbol"], shown)

@@ -1,4 +1,4 @@
-"""A study over seeds as the command line runs it: a live table while it trains, tables and a figure at the end."""
+"""A study over seeds as the command line runs it: a live table while it trains, then tables, a figure and a page."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,16 +9,18 @@ import pandas as pd
 from analyses.transfer.seed_study import SeedStudy, SeedStudyResults
 from interp.console import counting, say, show
 from interp.engines import Engines, chosen_engine
+from interp.extras import Missing
 from interp.options import Form
+from interp.page import write_seeds
 from interp.paper import save_figure
 from interp.paper.reuse import reuse_figure
+from interp.seed_findings import TABLES, read_results, seed_findings
 from interp.sweep_table import SweepMonitor, tell_failures
 from interp.sweep_values import fixed_values
-from tasks import BrokenRunError
-from training.files import read_table, write_table
+from training.files import write_table
+from training.run_config import ROOT, run_name
 
-TABLES = "tables"
-"""The folder, in a study's, of the tables that were made of it."""
+__all__ = ["TABLES", "read_results", "report_seeds", "run_seed_study", "seed_study"]
 
 FIGURE = "reuse"
 
@@ -32,7 +34,7 @@ def seed_study(
 
 
 def run_seed_study(study: SeedStudy, folder: Path, engines: Engines) -> int:
-    """Trains, measures, writes the tables and the figure, and shows the headlines; what is done already is reused.
+    """Trains, measures, writes tables, figure and page, and shows the headlines; what is done already is reused.
 
     Returns:
         The exit code: 1 if a run failed.
@@ -49,24 +51,26 @@ def run_seed_study(study: SeedStudy, folder: Path, engines: Engines) -> int:
         write_table(folder / TABLES / f"{name}.parquet", getattr(results, name))
     _show(study, results)
     save_figure(reuse_figure(results), folder / "figures" / f"{FIGURE}.svg", form="svg")
+    say(f"page: {report_seeds(folder)}")
     say(f"tables: {folder / TABLES}")
     say(f"figure: {folder / 'figures' / f'{FIGURE}.svg'}")
     return 0
 
 
-def read_results(folder: Path) -> SeedStudyResults:
-    """The tables of a finished study over seeds.
+def report_seeds(folder: Path, *, missing: Missing = "leave", out: Path | None = None) -> Path:
+    """Writes the page of a study over seeds from what it left in its folder.
+
+    Args:
+        folder: The study's folder.
+        missing: Whether primitives are measured if they are missing.
+        out: The page's file; `folder/report.html` if left out.
 
     Raises:
-        BrokenRunError: There are none, or one is damaged.
+        BrokenRunError: The folder has no tables of such a study.
     """
-    names = [field.name for field in dataclasses.fields(SeedStudyResults)]
-    missing = [name for name in names if not (folder / TABLES / f"{name}.parquet").is_file()]
-    if missing:
-        raise BrokenRunError(
-            f"{str(folder)!r} has no tables of a study over seeds; 'interp study GROUP --seeds 5' makes them"
-        )
-    return SeedStudyResults(**{name: read_table(folder / TABLES / f"{name}.parquet") for name in names})
+    name = run_name(folder, ROOT)
+    findings = seed_findings(folder, name, missing=missing, on_stage=lambda stage: say(f"{stage} ..."))
+    return write_seeds(findings, out or folder / "report.html")
 
 
 def _show(study: SeedStudy, results: SeedStudyResults) -> None:

@@ -7,12 +7,13 @@ import pandas as pd
 from analyses.transfer.study import Study
 from analyses.transfer.study_results import StudyResults
 from interp.console import Monitor, say, show
+from interp.extras import Missing, extras_of
 from interp.page import write_page
 from tasks import BrokenRunError
 from tasks.errors import unknown_name
 from training import load_run
 from training.finding import list_runs
-from training.run_config import ROOT
+from training.run_config import ROOT, run_name
 from training.runs import STUDY
 
 
@@ -24,15 +25,27 @@ def run_study(study: Study, folder: Path, *, workers: int, command: str) -> Stud
     return report_study(study, folder, command=command)
 
 
-def report_study(study: Study, folder: Path, *, command: str) -> StudyResults:
-    """Measures the trained models of a study, shows the result table, and writes `folder/report.html`.
+def report_study(
+    study: Study, folder: Path, *, command: str, missing: Missing = "leave", out: Path | None = None
+) -> StudyResults:
+    """Measures the trained models of a study, shows the result table, and writes the page.
+
+    Args:
+        study: The study.
+        folder: Its folder.
+        command: The command that makes it.
+        missing: Whether primitives are measured if they are missing.
+        out: The page's file; `folder/report.html` if left out.
 
     Raises:
         BrokenRunError: One of the models is not trained to the end.
     """
     runs = {condition: load_run(folder / condition) for condition in study.conditions}
     results = study.measure(folder, runs, command=command, on_stage=lambda stage: say(f"{stage} ..."))
-    page = write_page(results, folder / "report.html")
+    extras = extras_of(
+        runs["auxiliary"], run_name(folder, ROOT), missing=missing, on_stage=lambda stage: say(f"{stage} ...")
+    )
+    page = write_page(results, out or folder / "report.html", extras=extras)
     columns = ["condition", *(f"{results.main} at {length}" for length in _headline(results))]
     show(headline_table(results), columns=columns, title=f"{results.name}: exact match, averaged weights (raw weights)")
     say(f"page: {page}")

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from interp.figures.heads import HeadMap
-from interp.figures.style import DIVERGING, axis, new_figure, plain
+from interp.figures.style import DARK_DIVERGING, DIVERGING, axis, new_figure, plain, readable_on
 
 EFFECT_TITLES = {
     "accuracy": "exact match lost (fraction of examples)",
@@ -28,7 +28,9 @@ _CELL, _GAP, _TITLE, _BELOW = 46, 88, 26, 132
 _BETWEEN = 0.2
 """Space between two columns of maps, as a share of a map's width."""
 
-_TICKS = {"tickmode": "linear", "tick0": 0, "dtick": 1, "showgrid": False, "ticks": "", "showline": False}
+_TICKS = {"tickmode": "linear", "tick0": 0, "showgrid": False, "ticks": "", "showline": False}
+
+_MOST_TICKS = 12
 
 
 def effect_title(metric: str) -> str:
@@ -52,13 +54,16 @@ def ablation_maps(maps: Sequence[HeadMap], *, metric: str) -> go.Figure:
         maps: One map per task, all of one shape; the main task first.
         metric: Name of the metric, which gives the unit.
     """
-    layers, heads = maps[0].effect.shape
+    layers, heads = (max(one.effect.shape[axis] for one in maps) for axis in (0, 1))
     row_height = max(layers * min(_CELL, 340 // layers + 8), 90)
     wide = _layout(maps, across=min(len(maps), 2), row_height=row_height, metric=metric)
     figure = new_figure(height=wide["height"])
-    for place, head_map in enumerate(maps, start=1):
-        figure.add_trace(_heat_map(head_map, place, numbers=max(layers, heads) <= _NUMBERS_UP_TO))
     largest = max(_SMALLEST_SCALE, *(float(np.nanmax(np.abs(one.effect), initial=0.0)) for one in maps))
+    for place, head_map in enumerate(maps, start=1):
+        figure.add_trace(_heat_map(head_map, place))
+    for place, head_map in enumerate(maps, start=1):
+        if max(layers, heads) <= _NUMBERS_UP_TO:
+            figure.add_trace(_numbers(head_map, place, largest=largest))
     figure.update_layout(wide)
     figure.update_layout(
         coloraxis=_color_axis(largest),
@@ -68,7 +73,7 @@ def ablation_maps(maps: Sequence[HeadMap], *, metric: str) -> go.Figure:
     return figure
 
 
-def _heat_map(head_map: HeadMap, place: int, *, numbers: bool) -> go.Heatmap:
+def _heat_map(head_map: HeadMap, place: int) -> go.Heatmap:
     layers, heads = head_map.effect.shape
     return go.Heatmap(
         z=_with_none(head_map.effect),
@@ -81,11 +86,28 @@ def _heat_map(head_map: HeadMap, place: int, *, numbers: bool) -> go.Heatmap:
         xgap=2,
         ygap=2,
         text=[[effect_text(value) for value in row] for row in head_map.effect],
-        texttemplate="%{text}" if numbers else None,
-        textfont={"size": 12 if heads <= 6 else 10},
         customdata=_with_none(head_map.stderr),
         hovertemplate="head %{y}.%{x}: %{z:+.3f} ± %{customdata:.3f} (one standard error)",
         hoverongaps=False,
+    )
+
+
+def _numbers(head_map: HeadMap, place: int, *, largest: float) -> go.Scatter:
+    """Each cell's number, black or white, whichever can be read on its colour (plotly itself would write grey)."""
+    layers, heads = head_map.effect.shape
+    cells = [(layer, head) for layer in range(layers) for head in range(heads)]
+    shares = [0.5 + float(np.nan_to_num(head_map.effect[cell])) / (2 * largest) for cell in cells]
+    return go.Scatter(
+        x=[head for _, head in cells],
+        y=[layer for layer, _ in cells],
+        text=[effect_text(head_map.effect[cell]) for cell in cells],
+        mode="text",
+        textfont={"size": 12 if heads <= 6 else 10, "color": [readable_on(DIVERGING, share) for share in shares]},
+        xaxis=f"x{place}" if place > 1 else "x",
+        yaxis=f"y{place}" if place > 1 else "y",
+        hoverinfo="skip",
+        showlegend=False,
+        meta={"darkText": [readable_on(DARK_DIVERGING, share) for share in shares]},
     )
 
 
@@ -104,11 +126,19 @@ def _layout(maps: Sequence[HeadMap], *, across: int, row_height: int, metric: st
         across_page = _part(column * (1 + _BETWEEN), across + (across - 1.0) * _BETWEEN)
         down_page = [round(abs(top - row_height / total), 4), round(top, 4)]
         number = str(place + 1) if place else ""
-        layout[f"xaxis{number}"] = axis("head", _TICKS | {"domain": across_page, "anchor": f"y{number}"})
-        vertical = {"domain": down_page, "anchor": f"x{number}", "autorange": "reversed"}
-        layout[f"yaxis{number}"] = axis("layer", _TICKS | vertical)
+        layers, heads = head_map.effect.shape
+        flat = _ticks(heads) | {"domain": across_page, "anchor": f"y{number}", "range": [-0.5, heads - 0.5]}
+        upright = _ticks(layers) | {"domain": down_page, "anchor": f"x{number}", "range": [layers - 0.5, -0.5]}
+        layout[f"xaxis{number}"] = axis("head", flat)
+        layout[f"yaxis{number}"] = axis("layer", upright)
         layout["annotations"].append(_title(head_map, across_page[0], down_page[1]))
     return layout
+
+
+def _ticks(count: int) -> dict[str, Any]:
+    """A tick for every head or layer, or for every second, fifth, ... where all have no room."""
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if count <= _MOST_TICKS * step)
+    return _TICKS | {"dtick": step}
 
 
 def _part(start: float, total: float) -> list[float]:
@@ -117,7 +147,8 @@ def _part(start: float, total: float) -> list[float]:
 
 
 def _title(head_map: HeadMap, x: float, y: float) -> dict[str, Any]:
-    text = f"<b>{plain(head_map.task, 20)}</b>, length {head_map.length}"
+    run = f"{plain(head_map.run, 12)}: " if head_map.run else ""
+    text = f"{run}<b>{plain(head_map.task, 20)}</b>, length {head_map.length}"
     place = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom", "yshift": 4}
     return place | {"text": text, "showarrow": False, "font": {"size": 14}}
 

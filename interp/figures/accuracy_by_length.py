@@ -1,5 +1,6 @@
 """Figure: exact match by length, for the three models, with the lengths of training marked."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -37,23 +38,35 @@ def accuracy_by_length(
     ]
     lengths = [*table["length"], *(place for place, _ in marks)]
     low, high = min(lengths) - 0.6, max(lengths) + 0.6
-    shapes, annotations = _marks(sorted(marks), low=low, high=high)
+    shapes, annotations, above = length_marks(marks, low=low, high=high)
     figure.update_layout(
         xaxis=axis("length", {"range": [low, high], "showgrid": False, "ticks": "outside"}),
         yaxis=axis("exact match (% of examples)", {"range": [-0.03, 1.03], "tickformat": ".0%"}),
         shapes=shapes,
         annotations=annotations,
-        margin={"l": 58, "r": 16, "t": 14 + _ROW * len(marks), "b": 52},
+        margin={"l": 58, "r": 16, "t": above, "b": 52},
         hovermode="x unified",
         meta={"narrow": {"hovermode": "closest"}},
     )
     return figure
 
 
-def _marks(
-    marks: list[tuple[int, str]], *, low: float, high: float
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Vertical lines with labels, on the side with more room; a line stops below the labels that reach across it."""
+def length_marks(
+    marks: Sequence[tuple[int, str]], *, low: float, high: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+    """Vertical lines with labels, on the side with more room; a line stops below the labels that reach across it.
+
+    Args:
+        marks: The lengths to mark, with what they are.
+        low: Where the horizontal axis begins.
+        high: Where it ends.
+
+    Returns:
+        plotly's shapes and annotations, and the margin above the plot that the labels need, in pixels.
+    """
+    marks = sorted(marks)
+    if not marks:
+        return [], [], 16
     leftward = marks[0][0] - low > high - marks[-1][0]
     shapes: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -64,7 +77,7 @@ def _marks(
         stem = {"yref": "paper", "ysizemode": "pixel", "yanchor": 1, "y0": 0, "y1": _ROW * (row + 1)}
         shapes.append(_line(length, stem, line | {"dash": "solid"}))
         annotations.append(_label(length, text, row=row, leftward=leftward))
-    return shapes, annotations
+    return shapes, annotations, 14 + _ROW * len(marks)
 
 
 def _line(length: int, span: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:

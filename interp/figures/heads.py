@@ -32,12 +32,14 @@ class HeadMap:
         length: Length of the examples.
         effect: Positive where the head helped.
         stderr: Standard error of each effect.
+        run: Which run it is of, where there are several.
     """
 
     task: str
     length: int
     effect: np.ndarray
     stderr: np.ndarray
+    run: str = ""
 
     def matters(self) -> np.ndarray:
         """Where [layer, head] the effect is both clearly not zero and not small beside the largest."""
@@ -50,13 +52,14 @@ class HeadMap:
         return self.matters() & (self.effect > 0)
 
 
-def head_map(table: DataFrame, *, task: str, metric: str) -> HeadMap:
+def head_map(table: DataFrame, *, task: str, metric: str, run: str = "") -> HeadMap:
     """One task's ablation table as a map.
 
     Args:
         table: `StudyResults.ablation`.
         task: Name of the task.
         metric: Name of the metric, for example "accuracy".
+        run: Which run it is of, where there are several.
 
     Raises:
         InvalidValueError: No row, or two rows for the same head.
@@ -75,7 +78,7 @@ def head_map(table: DataFrame, *, task: str, metric: str) -> HeadMap:
     effect, stderr = np.full(shape, np.nan), np.full(shape, np.nan)
     place = rows["layer"].to_numpy(int), rows["head"].to_numpy(int)
     effect[place], stderr[place] = rows["effect"].to_numpy(float), rows["stderr"].to_numpy(float)
-    return HeadMap(task, int(rows["length"].iloc[0]), effect, stderr)
+    return HeadMap(task, int(rows["length"].iloc[0]), effect, stderr, run)
 
 
 def metric_name(metric: str) -> str:

@@ -1,9 +1,11 @@
 """The look that all figures share: colours that colour-blind readers can tell apart, fonts, light and dark."""
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8F6400", "#8A8F98"
@@ -43,12 +45,48 @@ CONDITIONS = {
 OTHER_TASKS = (SeriesStyle(PURPLE, "triangle-up"), SeriesStyle(OCHRE, "star"), SeriesStyle(GREY, "cross"))
 """How the auxiliary and control tasks' own accuracies look, in turn."""
 
+RUNS = (
+    SeriesStyle(BLUE, "circle"),
+    SeriesStyle(VERMILLION, "square"),
+    SeriesStyle(GREEN, "diamond"),
+    SeriesStyle(PURPLE, "triangle-up"),
+    SeriesStyle(OCHRE, "star"),
+    SeriesStyle(GREY, "cross"),
+)
+"""How runs that are compared look, in turn."""
+
 
 DIVERGING = [(0.0, "#8f3d00"), (0.2, VERMILLION), (0.5, PAPER), (0.8, BLUE), (1.0, "#003f66")]
 """Vermillion for harm, paper for no effect, blue for help; the larger, the darker."""
 
 DARK_DIVERGING = [(0.0, "#ffc39a"), (0.2, VERMILLION), (0.5, DARK_PAPER), (0.8, BLUE), (1.0, "#a5d8f7")]
 """The same for a dark page: the larger, the lighter."""
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours, "#rrggbb", as WCAG 2 measures it: 1 (none) to 21 (black on white)."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def readable_on(scale: Sequence[tuple[float, str]], share: float) -> str:
+    """Black or white, whichever stands out more on a colour of a scale: at least 4.5 to 1.
+
+    Args:
+        scale: Colours at places from 0 to 1, straight lines between them, as plotly reads it.
+        share: The place of the colour.
+    """
+    channels = [[int(color[at : at + 2], 16) for at in (1, 3, 5)] for _, color in scale]
+    places = [place for place, _ in scale]
+    mixed = [round(float(np.interp(share, places, [one[channel] for one in channels]))) for channel in range(3)]
+    color = "#" + "".join(f"{value:02x}" for value in mixed)
+    return "#000000" if contrast("#000000", color) > contrast("#ffffff", color) else "#ffffff"
+
+
+def _luminance(color: str) -> float:
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def plain(name: str, limit: int = 24) -> str:

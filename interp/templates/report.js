@@ -1,9 +1,13 @@
 "use strict";
+// Draws the figures: in the reader's colours, at the width there is, with the series that are ticked.
 (() => {
   const data = JSON.parse(document.getElementById("report-data").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const narrow = matchMedia("(max-width: 640px)");
-  const config = { displayModeBar: false, scrollZoom: false, doubleClick: false, showTips: false };
+  const mouse = matchMedia("(pointer: fine)"); // a finger that drags wants to scroll
+  const PAPER = 660; // CSS pixels that fit between the margins of A4 and of letter
+  const config = { displayModeBar: false, scrollZoom: false, doubleClick: "reset", showTips: false };
+  let onPaper = false;
 
   // Sets attributes of a copy of the layout, each by its dotted path.
   const patched = (layout, patch) => {
@@ -25,6 +29,7 @@
       const color = data.onDark[trace[part]?.color];
       if (color) copy[part] = { ...trace[part], color };
     }
+    if (trace.meta?.darkText) copy.textfont = { ...trace.textfont, color: trace.meta.darkText };
     return copy;
   };
 
@@ -39,6 +44,7 @@
 
   const widths = new ResizeObserver((entries) => {
     for (const { target, contentRect } of entries) {
+      if (onPaper) continue;
       if (contentRect.width && target._fullLayout && target._fullLayout.width !== Math.round(contentRect.width)) {
         Plotly.Plots.resize(target);
       }
@@ -50,13 +56,35 @@
     if (element.closest("[hidden]")) return;
     const plot = data.plots[id];
     const ticks = boxes(id);
-    const colored = dark.matches ? plot.data.map(recolored) : plot.data;
+    const inDark = dark.matches && !onPaper;
+    const colored = inDark ? plot.data.map(recolored) : plot.data;
     const traces = colored.map((trace) => ({ ...trace, visible: isShown(trace, ticks) }));
-    const patch = { ...(narrow.matches ? plot.narrow : {}), ...(dark.matches ? plot.dark : {}) };
+    const patch = { ...(narrow.matches && !onPaper ? plot.narrow : {}), ...(inDark ? plot.dark : {}) };
     const layout = patched(plot.layout, patch);
+    layout.dragmode = mouse.matches ? "zoom" : false;
+    if (onPaper) layout.width = Math.min(PAPER, element.clientWidth || PAPER);
     element.style.minHeight = `${layout.height}px`;
     Plotly.react(element, traces, layout, config);
     widths.observe(element);
+  };
+
+  const axesOf = (element) => Object.keys(element._fullLayout).filter((name) => /^[xy]axis\d*$/.test(name));
+
+  // In and out by two thirds about the middle of every axis; a reset is the figure drawn anew.
+  const zoom = (id, way) => {
+    if (way === "reset") {
+      Plotly.purge(id);
+      drawPlot(id);
+      return;
+    }
+    const element = document.getElementById(id);
+    const change = {};
+    for (const name of axesOf(element)) {
+      const [low, high] = element._fullLayout[name].range.map(Number);
+      const [middle, half] = [(low + high) / 2, ((high - low) / 2) * (way === "in" ? 2 / 3 : 3 / 2)];
+      change[`${name}.range`] = [middle - half, middle + half];
+    }
+    Plotly.relayout(element, change);
   };
 
   const drawn = new Set();
@@ -75,6 +103,14 @@
   };
   const drawAll = () => drawIn(document);
 
+  const paper = (printing) => {
+    onPaper = printing;
+    for (const { id } of document.querySelectorAll(".plot")) {
+      if (!document.getElementById(id).closest("[hidden]")) Plotly.purge(id);
+    }
+    drawAll();
+  };
+
   document.addEventListener("change", ({ target }) => {
     if (target.dataset.plot) drawPlot(target.dataset.plot);
     if (target.type !== "radio") return;
@@ -85,5 +121,6 @@
   });
   dark.addEventListener("change", drawAll);
   narrow.addEventListener("change", drawAll);
+  globalThis.reportPlots = { zoom, paper };
   drawAll();
 })();

@@ -1,5 +1,6 @@
 """The figures show exactly the numbers of their tables: all tables here are written by hand."""
 
+import itertools
 import json
 import math
 import re
@@ -22,10 +23,14 @@ from interp.figures import (
     pattern_properties,
 )
 from interp.figures.ablation_maps import effect_text
+from interp.figures.accuracy_of_groups import accuracy_of_groups
 from interp.figures.attention_patterns import strongest_keys
+from interp.figures.faithfulness import faithfulness
 from interp.figures.heads import HeadMap, head_names
 from interp.figures.labels import SIZES, Label, place_labels
-from interp.figures.style import plain
+from interp.figures.lines import Line
+from interp.figures.style import DARK_DIVERGING, DIVERGING, RUNS, contrast, plain, readable_on
+from interp.figures.trajectories import trajectories
 from tasks import InvalidValueError
 
 ACCURACY = pd.DataFrame(
@@ -152,14 +157,16 @@ def test_a_head_twice_or_no_row_is_an_error() -> None:
 
 def test_ablation_maps_share_one_scale_around_zero() -> None:
     figure = _ablation_maps(_maps())
-    assert [list(map(list, trace.z)) for trace in figure.data] == [
+    drawn, numbers = figure.data[:2], figure.data[2:]
+    assert [list(map(list, trace.z)) for trace in drawn] == [
         [[0.5, 0.02], [-0.25, None]],
         [[0.75, 0.0], [0.0, 0.125]],
     ]
-    assert [trace.coloraxis for trace in figure.data] == ["coloraxis", "coloraxis"]
+    assert [trace.coloraxis for trace in drawn] == ["coloraxis", "coloraxis"]
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (-0.75, 0.75)
     assert figure.layout.coloraxis.colorscale[2][0] == 0.5
-    assert [list(map(list, trace.text)) for trace in figure.data] == [
+    assert [list(trace.text) for trace in numbers] == [["+0.50", "+0.02", "−0.25", ""], ["+0.75", "0", "0", "+0.12"]]
+    assert [list(map(list, trace.text)) for trace in drawn] == [
         [["+0.50", "+0.02"], ["−0.25", ""]],
         [["+0.75", "0"], ["0", "+0.12"]],
     ]
@@ -172,10 +179,85 @@ def test_noise_does_not_look_like_effects() -> None:
     assert _ablation_maps([noise]).layout.coloraxis.cmax == 0.1
 
 
-@pytest.mark.parametrize(("heads", "template"), [(8, "%{text}"), (9, None)])
-def test_cells_have_numbers_up_to_8_by_8(heads: int, template: str | None) -> None:
+@pytest.mark.parametrize(("heads", "kinds"), [(8, ["heatmap", "scatter"]), (9, ["heatmap"])])
+def test_cells_have_numbers_up_to_8_by_8(heads: int, kinds: list[str]) -> None:
     one = HeadMap("copy", 15, np.zeros((2, heads)), np.zeros((2, heads)))
-    assert _ablation_maps([one]).data[0].texttemplate == template
+    assert [trace.type for trace in _ablation_maps([one]).data] == kinds
+
+
+def test_contrast_is_that_of_wcag() -> None:
+    """Black on white is 21 by definition; #777777 on white is 4.48, just too little (WCAG 2, contrast examples)."""
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#ffffff", "#777777") == pytest.approx(4.48, abs=0.005)
+
+
+@pytest.mark.parametrize("scale", [DIVERGING, DARK_DIVERGING])
+def test_numbers_can_be_read_on_every_colour_of_a_map(scale: list[tuple[float, str]]) -> None:
+    """The colours between two stops are mixed here by hand, at each hundredth."""
+    for (low, one), (high, other) in itertools.pairwise(scale):
+        for part in np.linspace(0, 1, 100):
+            mixed = [
+                round((1 - part) * int(one[at : at + 2], 16) + part * int(other[at : at + 2], 16)) for at in (1, 3, 5)
+            ]
+            color = "#" + "".join(f"{value:02x}" for value in mixed)
+            assert contrast(readable_on(scale, low + part * (high - low)), color) >= 4.5
+
+
+@pytest.mark.parametrize(("heads", "step"), [(1, 1), (12, 1), (13, 2), (36, 5), (480, 50)])
+def test_ticks_of_many_heads_are_few(heads: int, step: int) -> None:
+    one = HeadMap("copy", 15, np.zeros((1, heads)), np.zeros((1, heads)))
+    layout = _ablation_maps([one]).layout
+    assert layout.xaxis.dtick == step
+    assert tuple(layout.xaxis.range) == (-0.5, heads - 0.5)
+
+
+def test_maps_of_several_runs_are_titled_with_the_run() -> None:
+    figure = _ablation_maps([HeadMap("copy", 15, np.zeros((1, 1)), np.zeros((1, 1)), "A <b>")])
+    assert figure.layout.annotations[1].text == "A &lt;b&gt;: <b>copy</b>, length 15"
+
+
+def test_lines_have_their_intervals_and_seeds_are_faint() -> None:
+    line = Line("with copy", RUNS[0], [1, 2], [0.5, 0.75], [0.25, 0.5], [0.75, 1.0])
+    trace: Any = line.trace(".1%")
+    assert (list(trace.error_y.array), list(trace.error_y.arrayminus)) == ([0.25, 0.25], [0.25, 0.25])
+    assert trace.hovertemplate.startswith("%{y:.1%} (95% interval")
+    faint: Any = line.faint(".1%")
+    assert (faint.mode, faint.meta["series"], faint.opacity < 1) == ("lines", "with copy", True)
+
+
+def test_trajectories_draw_the_mean_and_each_seed() -> None:
+    """Means over two seeds by hand: (1 + 3) / 2 and (2 + 6) / 2."""
+    rows = [
+        (seed, step, value)
+        for seed, values in ((1, (1.0, 2.0)), (2, (3.0, 6.0)))
+        for step, value in zip((5, 10), values, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["seed", "step", "value"]).assign(
+        condition="control", auxiliary="reverse", quantity="gap", metric=""
+    )
+    figure: Any = trajectories(table, quantity="gap", metric="", title="generalization gap")
+    assert [(trace.name, list(trace.y)) for trace in figure.data] == [
+        ("with reverse (control)", [2.0, 4.0]),
+        ("with reverse (control), seed 1", [1.0, 2.0]),
+        ("with reverse (control), seed 2", [3.0, 6.0]),
+    ]
+
+
+def test_faithfulness_leaves_out_the_empty_circuit() -> None:
+    """An axis of logarithms has no place for 0 edges."""
+    rows = [("shift", 0.0, 0.0, 0.0, 0.0), ("shift", 1.0, 1.0, 1.0, 1.0), ("shift", 0.1, 0.6, 0.5, 0.7)]
+    table = pd.DataFrame(rows, columns=["task", "size", "faithfulness", "low", "high"])
+    (trace,) = _any(faithfulness(table)).data
+    assert (list(trace.x), list(trace.y)) == ([0.1, 1.0], [0.6, 1.0])
+
+
+def test_accuracy_of_groups_draws_seeds_behind_their_group() -> None:
+    lines = [Line("A", RUNS[0], [1, 2], [1.0, 0.5], [0.9, 0.4], [1.0, 0.6])]
+    faint = [Line("A", RUNS[0], [1, 2], [1.0, 0.4], label="seed 1"), Line("B", RUNS[1], [1], [1.0])]
+    figure: Any = accuracy_of_groups(lines, faint, marks=[(2, "trained to 2")], title="exact match (%)")
+    assert [trace.name for trace in figure.data] == ["A", "A, seed 1"]
+    assert [note.text for note in figure.layout.annotations] == ["trained to 2"]
+    assert not _any(accuracy_of_groups([], [], marks=[], title="")).layout.annotations
 
 
 @pytest.mark.parametrize(

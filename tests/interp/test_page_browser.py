@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from interp.page import write_page
+from interp.page import write_comparison, write_page, write_seeds
+from tests.interp.further_fixtures import extras, run_findings, seed_findings
 from tests.interp.page_fixtures import MadeUp, study_results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -43,7 +44,48 @@ const outside = () => [...document.querySelectorAll(".plot")].flatMap((plot) => 
       && (box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1);
   }).map((text) => `${plot.id}: ${text.textContent}`);
 });
-const report = () => parent.postMessage({
+const use = async () => {
+  const table = document.querySelector("table.sortable");
+  const button = table.querySelector("thead th:nth-child(2) button");
+  const column = () => [...table.tBodies[0].rows].map((row) => row.cells[1].textContent.trim());
+  const orders = [column()];
+  const said = [];
+  for (let press = 0; press < 3; press += 1) {
+    button.click();
+    orders.push(column());
+    said.push(button.parentElement.ariaSort);
+  }
+  const plot = document.querySelector(".plot");
+  const range = () => [...plot._fullLayout.yaxis.range];
+  const zooms = [range()];
+  for (const way of ["in", "out", "in", "reset"]) {
+    document.querySelector(`[data-zoom=${way}][data-for="${plot.id}"]`).click();
+    await new Promise((done) => setTimeout(done, 100));
+    zooms.push(range());
+  }
+  const files = [];
+  const made = URL.createObjectURL;
+  URL.createObjectURL = (blob) => { files.push(blob); return made(blob); };
+  HTMLAnchorElement.prototype.click = function click() { files.push(this.download, this.href.split(":")[0]); };
+  document.querySelector("[data-csv]").click();
+  const text = await files[0].text();
+  document.querySelector("[data-copy]").click();
+  await new Promise((done) => setTimeout(done, 100));
+  return { orders, said, zooms, file: [text.slice(0, 40), ...files.slice(1)],
+           copied: document.querySelector("[data-copy]").textContent };
+};
+const printed = async () => {
+  dispatchEvent(new Event("beforeprint"));
+  await new Promise((done) => setTimeout(done, 400));
+  const open = [...document.querySelectorAll("details")].every((part) => part.open);
+  const widths = [...document.querySelectorAll(".plot")].map((plot) => plot._fullLayout?.width ?? 0);
+  const ink = document.querySelector(".plot .xtitle")?.style.fill;
+  dispatchEvent(new Event("afterprint"));
+  await new Promise((done) => setTimeout(done, 400));
+  const closed = [...document.querySelectorAll("details")].every((part) => !part.open);
+  return { open, closed, widest: Math.max(...widths), ink };
+};
+const report = async () => parent.postMessage({
   ...seen,
   name: new URLSearchParams(location.search).get("name"),
   plots: [...document.querySelectorAll(".plot")].filter((plot) => plot.querySelector("svg.main-svg"))
@@ -56,6 +98,8 @@ const report = () => parent.postMessage({
   collisions: collisions(),
   outside: outside(),
   ink: document.querySelector(".plot .xtitle")?.style.fill,
+  used: document.querySelector("table.sortable") ? await use() : null,
+  printed: document.querySelector("details") ? await printed() : null,
 }, "*");
 const look = async () => {
   await new Promise((done) => setTimeout(done, 1500));
@@ -65,7 +109,7 @@ const look = async () => {
     dispatchEvent(new Event("resize"));
     await new Promise((done) => setTimeout(done, 1500));
   }
-  report();
+  await report();
 };
 addEventListener("load", look);
 </script>"""
@@ -142,29 +186,36 @@ def _asked(log: Path) -> list[str]:
     return [address.group(1) for address in addresses if address]
 
 
-PAGES = {
-    "transfer": MadeUp(),
-    "large": MadeUp(
-        main="capitalize_reverse_with_a_very_long_name_that_goes_on_and_on",
-        auxiliaries=("<script>alert(1)</script>", "\"><img src=x onerror=alert(2)>'"),
-        controls=("x" * 80,),
-        layers=6,
-        heads=6,
-        matter={(layer, 5 - layer): (0.98, 1.0) for layer in range(6)} | {(0, 0): (0.2, 0.9), (1, 1): (0.22, 0.88)},
-    ),
-}
+LARGE = MadeUp(
+    main="capitalize_reverse_with_a_very_long_name_that_goes_on_and_on",
+    auxiliaries=("<script>alert(1)</script>", "\"><img src=x onerror=alert(2)>'"),
+    controls=("x" * 80,),
+    layers=6,
+    heads=6,
+    matter={(layer, 5 - layer): (0.98, 1.0) for layer in range(6)} | {(0, 0): (0.2, 0.9), (1, 1): (0.22, 0.88)},
+)
+
+BAD = "</script><img src=x onerror=alert(3)> 'q\""
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     folder = tmp_path_factory.mktemp("pages")
-    pages = {name: write_page(study_results(made_up), folder / f"{name}.html") for name, made_up in PAGES.items()}
+    pages = {"transfer": write_page(study_results(MadeUp()), folder / "transfer.html")}
+    whole = extras(BAD, main=LARGE.main, auxiliary=LARGE.auxiliaries[0])
+    pages["whole"] = write_page(study_results(LARGE), folder / "whole.html", extras=whole)
+    pages["seeds"] = write_seeds(seed_findings(LARGE, name=BAD), folder / "seeds.html")
+    runs = [run_findings("A", LARGE, name=BAD), run_findings("B", MadeUp(layers=1, heads=1, matter={}), name="ψ")]
+    pages["runs"] = write_comparison(runs, folder / "runs.html")
     control = folder / "control.html"
     control.write_text('<head></head><script>console.error("seen")</script><img src="https://example.org/x.png">')
     return look(folder, {**pages, "control": control}, widths=(390, 1440), query="all")
 
 
-FRAME_NAMES = [f"{name}-{width}" for name in PAGES for width in (390, 1440)]
+FRAME_NAMES = [f"{name}-{width}" for name in ("transfer", "whole", "seeds", "runs") for width in (390, 1440)]
+
+DRAWN = {"transfer": (8, 6), "whole": (18, 9), "seeds": (18, 0), "runs": (7, 0)}
+"""Plots and attention patterns of each page."""
 
 
 @pytest.mark.slow
@@ -184,9 +235,33 @@ def test_page_in_a_browser(seen: Seen, name: str) -> None:
     assert (frame["alerts"], frame["images"]) == (0, 0)
     assert frame["width"] <= frame["window"]
     assert (frame["collisions"], frame["outside"]) == ([], [])
-    auxiliaries = len(PAGES[name.rsplit("-", maxsplit=1)[0]].auxiliaries)
-    assert len(frame["plots"]) == 1 + 3 + 2 + 2 * auxiliaries
-    assert frame["canvases"] == 3 * (1 + auxiliaries)
+    assert (len(frame["plots"]), frame["canvases"]) == DRAWN[name.rsplit("-", maxsplit=1)[0]]
+
+
+@pytest.mark.slow
+def test_tables_sort_figures_zoom_and_data_can_be_saved(seen: Seen) -> None:
+    """The first table is that of accuracies; by its second column they fall, or rise, as Python sorts their numbers."""
+    used = seen.frames["transfer-1440"]["used"]
+    original, ascending, descending, again = used["orders"]
+    shares = [float(text.split()[0]) for text in original]
+    assert [float(text.split()[0]) for text in ascending] == sorted(shares)
+    assert [float(text.split()[0]) for text in descending] == sorted(shares, reverse=True)
+    assert (again, used["said"]) == (original, ["ascending", "descending", "none"])
+    whole, inside, back, inside_again, reset = used["zooms"]
+    assert inside == pytest.approx([0.5 - 0.53 * 2 / 3, 0.5 + 0.53 * 2 / 3])  # the axis runs from -0.03 to 1.03
+    assert back == pytest.approx(whole)
+    assert inside_again == pytest.approx(inside)
+    assert reset == pytest.approx(whole)
+    assert used["file"] == ["condition,weights,task,length,n,accuracy"[:40], "accuracy-by-length.csv", "blob"]
+    assert used["copied"] in ("Copied", "Selected")
+
+
+@pytest.mark.slow
+def test_paper_is_light_whole_and_narrow_enough(seen: Seen) -> None:
+    """A4 less margins of 15 mm is 680 CSS pixels wide."""
+    printed = seen.frames["whole-1440"]["printed"]
+    assert (printed["open"], printed["closed"]) == (True, True)
+    assert 0 < printed["widest"] <= 680
 
 
 @pytest.mark.slow
@@ -195,3 +270,4 @@ def test_a_dark_page_has_light_figures(tmp_path: Path) -> None:
     frame = look(tmp_path, {"dark": page}, widths=(800,), scheme="dark").frames["dark-800"]
     assert frame["errors"] == []
     assert frame["ink"] == "rgb(230, 230, 227)"
+    assert frame["printed"]["ink"] == "rgb(31, 35, 40)"

@@ -72,8 +72,9 @@ def test_a_study_over_seeds_writes_its_tables_and_its_figure(there: Path, capsys
     assert run([*STUDY, "--name", "seeds"]) == 0  # found as it is
     shown = capsys.readouterr()
     assert shown.err.count(": finished before\n") == 6
-    assert shown.err.splitlines()[-3:] == [
+    assert shown.err.splitlines()[-4:] == [
         "sweep: runs/seeds (6 finished)",
+        "page: runs/seeds/report.html",
         "tables: runs/seeds/tables",
         "figure: runs/seeds/figures/reuse.svg",
     ]
