@@ -68,7 +68,7 @@ def _interval(accuracy: float, n: float) -> str:
 
 
 def setting(value: object) -> str:
-    """A setting's value as text: long numbers in groups of three, lists with commas."""
+    """A setting's value as text: long numbers in groups of three, lists and settings within with commas."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -77,4 +77,7 @@ def setting(value: object) -> str:
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, list | tuple):
         return ", ".join(map(setting, value))
+    if isinstance(value, dict):
+        parts = [f"{name} {setting(part)}" for name, part in value.items()]
+        return "none" if value.get("kind") == "none" else ", ".join(parts)
     return str(value)

@@ -155,9 +155,14 @@ class Keeper:
         """Raises InvalidValueError if the disk has no room for what is still to be kept."""
         kinds = len(weight_kinds(self.config.train))
         count = sum(weight.numel() for weight in self.training.model.parameters())
+        trained, averaged = (
+            sum(weight.numel() for weight in named.values())
+            for named in (self.training.adaptation.trained, self.training.adaptation.exact)
+        )
         number = {"float32": 4, "bfloat16": 2}[self.config.measure.storage]
         checkpoints = sum(step > self.training.done for step in self.kept)
-        needed = count * kinds * number * checkpoints + 2 * 4 * count * (kinds + 2)  # a new state beside the old one
+        state = 4 * (3 * trained + (kinds - 1) * averaged)
+        needed = count * kinds * number * checkpoints + 2 * state  # a new state beside the old one
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise InvalidValueError(

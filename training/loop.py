@@ -1,17 +1,21 @@
 """The state of training in memory, and one step of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tasks import BrokenRunError
+from training.adaptation import adapt
 from training.config import TrainConfig
 from training.feed import Part, StepExamples, read_at
+from training.files import AGAIN
 from training.model import HookedTransformer
 from training.optimizer import AveragedWeights, learning_rate, make_optimizer
 from training.run_config import mixture_of
-from training.runs import fresh_model, load_weights, weight_kinds
+from training.runs import fresh_model, weight_kinds
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -23,7 +27,9 @@ class Training:
         config: What is trained.
         mixture: The tasks, bound to the vocabulary.
         model: The model.
-        averages: The running averages of its weights, by name (`weight_kinds`).
+        adaptation: What of it the optimiser moves.
+        averages: The running averages of the weights that change, merged ones where factors are trained, by name
+            (`weight_kinds`).
         done: Steps done.
         examples: Of the last step, how many examples of each task it had [task].
         tokens: Of the last step, how many tokens the model read.
@@ -33,12 +39,14 @@ class Training:
         self.config = config
         self.mixture = mixture_of(config)
         self.model = fresh_model(config).to(device)
+        self.model.recompute = config.train.recompute
+        self.adaptation = adapt(self.model, config)
         if self.model.device.type == "cuda":
             self.model.compile_packed()
-        self.optimizer = make_optimizer(self.model, config.train)
+        self.optimizer = make_optimizer(self.adaptation.trained, config.train)
         names = weight_kinds(config.train)[1:]
         self.averages = {
-            name: AveragedWeights.of(self.model, decay=decay)
+            name: AveragedWeights.of(self.adaptation.exact, decay=decay)
             for name, decay in zip(names, config.train.averages, strict=True)
         }
         self.done = 0
@@ -67,20 +75,25 @@ class Training:
             (nll.sum() / read.scored).backward()
             found = torch.stack((nll.detach(), torch.ones_like(nll)), dim=1)
             losses += torch.zeros_like(losses).index_add_(0, task, found)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.adaptation.trained.values(), settings.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, settings)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self.adaptation.follow()
         for average in self.averages.values():
             average.update(step)
         self.done = step + 1
         return losses.to("cpu"), norm
 
     def weights(self) -> dict[str, dict[str, Tensor]]:
-        """All kinds of weights (`weight_kinds`); `raw` is a copy, the averages are those that go on changing."""
-        raw = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
-        return {"raw": raw, **{name: average.weights for name, average in self.averages.items()}}
+        """All kinds of weights (`weight_kinds`), complete, in float32 at least.
+
+        `raw` is a copy, the averages are those that go on changing. Weights that are not trained are the same in all.
+        """
+        exact = self.adaptation.exact
+        raw = {name: _copy(exact.get(name, weight)) for name, weight in self.model.named_parameters()}
+        return {"raw": raw, **{kind: {**raw, **average.weights} for kind, average in self.averages.items()}}
 
     @torch.no_grad()
     def load(self, weights: dict[str, Tensor]) -> None:
@@ -90,12 +103,15 @@ class Training:
 
     def state(self) -> dict[str, Tensor]:
         """All that `restore` needs to go on from here, bit for bit."""
+        trained = self.adaptation.trained
         moments = {
             f"{moment}.{name}": self.optimizer.state[parameter][moment]
-            for name, parameter in self.model.named_parameters()
+            for name, parameter in trained.items()
             for moment in _MOMENTS
         }
-        weights = {f"{kind}.{name}": weight for kind, named in self.weights().items() for name, weight in named.items()}
+        weights = {f"raw.{name}": parameter for name, parameter in trained.items()}
+        for kind, average in self.averages.items():
+            weights |= {f"{kind}.{name}": weight for name, weight in average.weights.items()}
         return {"step": torch.tensor(self.done), **weights, **moments}
 
     @torch.no_grad()
@@ -107,11 +123,11 @@ class Training:
             BrokenRunError: The weights are not those of this model.
         """
         self.done = int(state["step"])
-        load_weights(self.model, _under("raw.", state), path)
+        _fill(self.adaptation.trained, _under("raw.", state), path)
         for kind, average in self.averages.items():
-            for name, weight in average.weights.items():
-                weight.copy_(state[f"{kind}.{name}"])
-        for name, parameter in self.model.named_parameters():
+            _fill(average.weights, _under(f"{kind}.", state), path)
+        self.adaptation.follow()
+        for name, parameter in self.adaptation.trained.items():
             moments = {moment: state[f"{moment}.{name}"].to(parameter.device) for moment in _MOMENTS}
             steps = torch.tensor(float(self.done), device=parameter.device)  # where the fused optimiser wants it
             self.optimizer.state[parameter] = {"step": steps, **moments}
@@ -121,14 +137,32 @@ def token_losses(model: HookedTransformer, part: Part) -> tuple[Tensor, Tensor]:
     """The negative log likelihood of every scored token [scored], and its task [scored]."""
     hidden, task = model.packed_residual(part.packed), part.task
     if model.config.task_heads == 1:
-        return F.cross_entropy(model.logits(hidden), part.targets, reduction="none"), task
+        return F.cross_entropy(_exact(model.logits(hidden)), part.targets, reduction="none"), task
     order = task.argsort(stable=True)
     targets, counts = part.targets[order], task.bincount(minlength=model.config.task_heads).tolist()
     parts = [
-        F.cross_entropy(model.logits(rows, task=place), wanted, reduction="none")
+        F.cross_entropy(_exact(model.logits(rows, task=place)), wanted, reduction="none")
         for place, (rows, wanted) in enumerate(zip(hidden[order].split(counts), targets.split(counts), strict=True))
     ]
     return torch.cat(parts), task[order]
+
+
+def _exact(values: Tensor) -> Tensor:
+    """The same values in float32, or a wider type if they have one."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _copy(weight: Tensor) -> Tensor:
+    return weight.detach().to(torch.promote_types(weight.dtype, torch.float32), copy=True)
+
+
+def _fill(into: Mapping[str, Tensor], values: Mapping[str, Tensor], path: Path) -> None:
+    """Copies values of the same names, which must have the same shapes."""
+    for name, tensor in into.items():
+        if values[name].shape != tensor.shape:
+            detail = f"{name} has shape {tuple(values[name].shape)}, not {tuple(tensor.shape)}"
+            raise BrokenRunError(f"{str(path)!r} does not fit its configuration ({detail}); {AGAIN}")
+        tensor.copy_(values[name])
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """How the weights move: learning-rate schedule, AdamW, clipping, and the running average of the weights."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -39,9 +40,14 @@ def _cosine(share: float, *, start: float, end: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """AdamW or Adam, with weight decay on what `config.decayed` names; matrices are whatever is called `W_...`."""
-    named = [(_decays(name.rpartition(".")[2], config), parameter) for name, parameter in model.named_parameters()]
+def make_optimizer(trained: Mapping[str, nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+    """AdamW or Adam, with weight decay on what `config.decayed` names.
+
+    Args:
+        trained: What it moves, by name; matrices are whatever is called `W_...`, and factors of one, `W_....A`.
+        config: How.
+    """
+    named = [(_decays(name, config), parameter) for name, parameter in trained.items()]
     groups = [
         {"params": [p for decays, p in named if decays], "weight_decay": config.weight_decay},
         {"params": [p for decays, p in named if not decays], "weight_decay": 0.0},
@@ -50,14 +56,15 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Opt
     return algorithm(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
 
 
-def _decays(name: str, config: OptimizerConfig) -> bool:
-    matrix = name.startswith("W_")
+def _decays(path: str, config: OptimizerConfig) -> bool:
+    name = next((part for part in path.split(".") if part.startswith("W_")), "")
+    matrix = bool(name)
     return {"matrices": matrix, "hidden": matrix and name not in _EMBEDDINGS, "all": True}[config.decayed]
 
 
 @dataclass(frozen=True)
 class AveragedWeights:
-    """An exponential moving average of a model's weights (`present`, which the optimiser changes in place).
+    """An exponential moving average of weights (`present`, which training changes in place).
 
     After step t (from 0) average <- d * average + (1 - d) * weights, with d = min(decay, (1 + t) / (10 + t)), so that
     the first weights are soon forgotten.
@@ -68,14 +75,13 @@ class AveragedWeights:
     decay: float
 
     @classmethod
-    def of(cls, model: nn.Module, *, decay: float) -> "AveragedWeights":
-        """Starts the average at the model's present weights."""
-        present = dict(model.named_parameters())
+    def of(cls, present: Mapping[str, Tensor], *, decay: float) -> "AveragedWeights":
+        """Starts the average at the present weights, given by name."""
         weights = {name: weight.detach().clone() for name, weight in present.items()}
         return cls(weights, tuple(present.values()), decay)
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Takes in the model's weights after a step."""
+        """Takes in the weights after a step."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.weights.values()), self.present, 1 - decay)

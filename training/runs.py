@@ -13,8 +13,10 @@ from tasks.errors import unknown_name
 from training.config import OptimizerConfig, TrainConfig
 from training.files import AGAIN, read_table, read_tensors
 from training.model import HookedTransformer
+from training.pretrained.weights import empty_model
 from training.randomness import named_generator
 from training.run_config import mixture_of, run_name
+from training.start import start_model
 
 PARTIAL = ".partial"
 """Ending of the name of a run folder that is still being trained."""
@@ -129,7 +131,9 @@ class Run:
             BrokenRunError: The checkpoint is damaged, or does not fit the configuration.
         """
         path = self._checkpoint(step, weights)
-        model = fresh_model(self.config)
+        model = empty_model(self.config.model, Vocabulary(self.config.vocabulary)).to_empty(device="cpu")
+        for buffer in model.buffers():
+            buffer.zero_()  # biases that the model has not
         load_weights(model, read_tensors(path), path)
         return model.eval()
 
@@ -161,7 +165,13 @@ class Run:
 
 
 def fresh_model(config: TrainConfig) -> HookedTransformer:
-    """The untrained model of a configuration; its initial weights depend on the seed alone."""
+    """The untrained model of a configuration; its initial weights depend on the seed, and on the checkpoint if any.
+
+    Raises:
+        InterpError: The checkpoint to start from is gone, damaged or changed (`start.start_model`).
+    """
+    if config.start is not None:
+        return start_model(config)
     generator = named_generator(config.seed, "weights")
     return HookedTransformer(config.model, vocabulary=Vocabulary(config.vocabulary), generator=generator)
 

@@ -14,6 +14,7 @@ from training.folder import STATE, alone, close_folder, open_folder, refuse_othe
 from training.keeping import Keeper, Progress
 from training.run_config import mixture_of
 from training.runs import PARTIAL, Run
+from training.start import pinned
 from training.tracking import Tracker
 
 
@@ -40,8 +41,8 @@ def train(
 
     Raises:
         InvalidValueError: The folder holds a run with another configuration or of another version, cannot be written or
-            has no room; an example is longer than a learned position table; there is no such device; or the loss is no
-            longer a number.
+            has no room; an example is longer than a learned position table; there is no such device; the loss is no
+            longer a number; or the checkpoint to start from is gone, or has changed since the run was made.
         BrokenRunError: What is left of the interrupted run is damaged, or another process is training it.
     """
     try:
@@ -63,6 +64,8 @@ def _train(
             member.task.check_length(length)
         refuse_too_long(config.model, member.task, (member.max_length, *config.measure.lengths))
     _check_device(device)
+    if config.start is not None:
+        config = config.model_copy(update={"start": pinned(config.start)})
     if not _is_there(path):
         partial = path.with_name(path.name + PARTIAL)
         with alone(partial):

@@ -21,7 +21,7 @@ from analyses.transfer.isolation_table import REUSE_COLUMNS, RUN_COLUMNS, isolat
 from tasks import Group, InvalidValueError
 from training import Grid, Run, Serial, SweepResult, Watcher, evaluate, named_generator, run_sweep
 from training.conditions import isolating_conditions
-from training.runs import Weights, fresh_model
+from training.runs import Weights
 from training.sweep import Cell, Engine
 
 MAP = HeadAblation(kind="mean", metric="nll")
@@ -185,7 +185,7 @@ class Isolation:
             "auxiliary_length": max((member.max_length for member in others), default=None),
             "steps": train.steps,
             "batch_size": train.batch_size,
-            "parameters": sum(weight.numel() for weight in fresh_model(run.config).parameters()),
+            "parameters": sum(weight.numel() for weight in run.model().parameters()),
             "main_examples": round(train.steps * train.batch_size / len(run.mixture)),
         }
 

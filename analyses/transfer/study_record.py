@@ -42,7 +42,7 @@ class StudyRecord(Config):
     auxiliary_length: int
     marking: Marking = "start"
     preset: str
-    sections: dict[Literal["model", "train", "measure"], dict[str, Any]]
+    sections: dict[Literal["model", "train", "measure", "start"], dict[str, Any]]
     seed: int
     n: int
     shared: int = 3

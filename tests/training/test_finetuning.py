@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from training import Grid, TrainConfig, evaluate, load_preset, load_run, named_g
 from training.config import StartConfig
 from training.files import read_json, write_json
 from training.presets import Preset
-from training.pretrained import load_for_tasks, load_pretrained
+from training.pretrained import load_for_tasks, load_pretrained, save_pretrained
 from training.runs import fresh_model
 from training.start import pinned, start_model
 from training.sweep.cells import cell_name
@@ -279,6 +280,15 @@ def test_a_shape_that_is_not_the_checkpoints_is_refused(checkpoint: Path) -> Non
         start_model(other)
     with pytest.raises(InvalidValueError, match="the configuration has no start; give start.checkpoint"):
         start_model(tiny_config())
+
+
+def test_a_finetuned_model_goes_back_to_a_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+    run = train(finetuning(checkpoint, train={"steps": 2}), tmp_path / "run")
+    model, generator = run.model(), named_generator(run.config.seed, "weights")
+    loaded = load_for_tasks(checkpoint, model.vocabulary, generator=generator)
+    save_pretrained(replace(loaded, model=model), tmp_path / "saved")
+    again = load_for_tasks(tmp_path / "saved", model.vocabulary, generator=generator).model
+    assert all(torch.equal(weight, model.state_dict()[name]) for name, weight in again.state_dict().items())
 
 
 def test_qwen_like_biases_are_trained_and_kept(tmp_path: Path) -> None:

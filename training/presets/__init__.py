@@ -11,10 +11,11 @@ from typing import Any
 
 from tasks import InvalidValueError, Member, Vocabulary, same_prompts
 from tasks.errors import unknown_name
-from training.config import MeasureConfig, MemberConfig, ModelConfig, OptimizerConfig, TrainConfig
+from training.config import MeasureConfig, MemberConfig, ModelConfig, OptimizerConfig, StartConfig, TrainConfig
 from training.fits import refuse_too_long
+from training.start import pinned, refuse_other_shape, start_at, start_shape
 
-_SECTIONS = ("model", "train", "measure")
+_SECTIONS = ("model", "train", "measure", "start")
 
 ONE_PER_TASK = "one per task"
 """In a preset, the `task_heads` that give each task of the mixture, however many, an unembedding of its own."""
@@ -26,7 +27,8 @@ class Preset:
 
     Attributes:
         name: The preset's name, or the file it came from.
-        sections: `model`, `train` and `measure`, each as plain values.
+        sections: `model`, `train` and `measure`, each as plain values; and `start`, if it finetunes a checkpoint, which
+            has the place of `model`.
     """
 
     name: str
@@ -53,21 +55,24 @@ class Preset:
                 )
             if section not in _SECTIONS:
                 raise unknown_name("config section", section, _SECTIONS, listing=f"allowed are {', '.join(_SECTIONS)}")
-            sections[section][key] = _value(text)
+            sections.setdefault(section, {})[key] = _value(text)
         return Preset(self.name, sections)
+
+    def starting(self, place: str) -> "Preset":
+        """The preset for finetuning a checkpoint, given as `FOLDER_OR_NAME[@REVISION]`."""
+        return Preset(self.name, {**self.sections, "start": {**self.sections.get("start", {}), **start_at(place)}})
 
     def train_config(self, mixture: Sequence[Member], *, vocabulary: Vocabulary, seed: int) -> TrainConfig:
         """The whole configuration for a mixture of tasks; `task_heads = "one per task"` becomes their number.
 
         Raises:
             UnknownNameError: A key that does not exist.
-            InvalidValueError: A value that is not allowed, a length that a task cannot make, or a configuration that
-                contradicts itself.
+            InvalidValueError: A value that is not allowed, a length that a task cannot make, a configuration that
+                contradicts itself, or a checkpoint to start from that cannot be loaded or lacks a token of the tasks.
+            BrokenRunError: The checkpoint is damaged, or out of reach.
         """
-        shape = {"d_vocab": len(vocabulary), **self.sections["model"]}
-        if shape.get("task_heads") == ONE_PER_TASK:
-            shape["task_heads"] = len(mixture)
-        model = ModelConfig.read(shape)
+        start = self._start()
+        model = self._shape(start, vocabulary, tasks=len(mixture))
         if model.task_heads == 1:
             _refuse_confusion(mixture)
         measure = MeasureConfig.read(self.sections["measure"])
@@ -83,8 +88,36 @@ class Preset:
                 "train": OptimizerConfig.read(self.sections["train"]),
                 "measure": measure,
                 "seed": seed,
+                "start": start,
             }
         )
+
+    def _start(self) -> StartConfig | None:
+        """The checkpoint to start from, if any, as it is now."""
+        section = self.sections.get("start")
+        if section and "checkpoint" in section:
+            return pinned(StartConfig.read(section))
+        if section:
+            raise InvalidValueError(
+                f"preset {self.name!r} has a section start that names no checkpoint; give one "
+                "with 'interp train --from FOLDER' or the key start.checkpoint"
+            )
+        if not self.sections["model"]:
+            raise InvalidValueError(
+                f"preset {self.name!r} has no section model, so it finetunes a checkpoint, and none is given; give one "
+                "with 'interp train --from FOLDER' or the key start.checkpoint"
+            )
+        return None
+
+    def _shape(self, start: StartConfig | None, vocabulary: Vocabulary, *, tasks: int) -> ModelConfig:
+        asked = dict(self.sections["model"])
+        if asked.get("task_heads") == ONE_PER_TASK:
+            asked["task_heads"] = tasks
+        if start is None:
+            return ModelConfig.read({"d_vocab": len(vocabulary), **asked})
+        shape = start_shape(start, vocabulary)
+        refuse_other_shape(asked, shape, start=start)
+        return shape
 
 
 def _refuse_confusion(mixture: Sequence[Member]) -> None:
@@ -129,7 +162,8 @@ def load_preset(name: str) -> Preset:
             raise unknown_name("config section", section, _SECTIONS, listing=f"allowed are {', '.join(_SECTIONS)}")
         if not isinstance(keys, dict):
             raise InvalidValueError(f"{name!r}: {section} = {keys!r} is no section; write [{section}] above its keys")
-    return Preset(name, {section: values.get(section, {}) for section in _SECTIONS})
+    always = {section: values.get(section, {}) for section in _SECTIONS[:3]}
+    return Preset(name, {**always, **({"start": values["start"]} if "start" in values else {})})
 
 
 def _value(text: str) -> Any:

@@ -10,12 +10,18 @@ from typing import Any
 from tasks import Group, get_group
 from tasks.frame import Marking
 from training.conditions import Condition, condition_config, transfer_length
-from training.config import Config, MeasureConfig, ModelConfig, Natural, OptimizerConfig, Positive, TrainConfig
+from training.config import MeasureConfig, ModelConfig, OptimizerConfig, StartConfig, TrainConfig
+from training.config.base import Config, Natural, Positive
 from training.fits import refuse_too_long
 from training.presets import Preset, load_preset
 from training.run_config import mixture_of
 
-SECTIONS: dict[str, type[Config]] = {"model": ModelConfig, "train": OptimizerConfig, "measure": MeasureConfig}
+SECTIONS: dict[str, type[Config]] = {
+    "model": ModelConfig,
+    "train": OptimizerConfig,
+    "measure": MeasureConfig,
+    "start": StartConfig,
+}
 """The sections of a preset; a grid may vary any of their keys."""
 
 _LONGEST = 80
@@ -97,8 +103,11 @@ class Cell:
         choice = Choice.read({key: value for key, value in settings.items() if "." not in key})
         group, preset = choice.tasks(), load_preset(choice.preset)
         sections = {
-            name: {**keys, **{key.partition(".")[2]: settings[key] for key in settings if key.startswith(f"{name}.")}}
-            for name, keys in preset.sections.items()
+            name: {
+                **preset.sections.get(name, {}),
+                **{key.partition(".")[2]: settings[key] for key in settings if key.startswith(f"{name}.")},
+            }
+            for name in SECTIONS
         }
         config = condition_config(group, Preset(preset.name, sections), choice.condition, seed=choice.seed)
         config = config.model_copy(update={"data_seed": choice.data_seed})
@@ -116,16 +125,26 @@ def _check_lengths(config: TrainConfig) -> None:
 
 
 def cell_name(config: TrainConfig) -> str:
-    """The folder's name of a configuration: tasks and lengths, shape, positions, seed, and a digest of all of it.
+    """The folder's name of a configuration: tasks and lengths, shape and positions, seed, and a digest of all of it.
+
+    In the place of shape and positions finetuned models have the name and revision of the checkpoint.
 
     Keys that have their default values do not enter the digest, so that a key that a later version adds does not change
     it.
     """
     text = json.dumps(config.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
     tasks = "+".join(re.sub(r"\W+", "-", member.task) + str(member.max_length) for member in config.mixture)
-    shape = f"{config.model.n_layers}x{config.model.n_heads}x{config.model.d_model}"
-    readable = f"{tasks}-{shape}-{config.model.positions}-seed{config.seed}"
+    readable = f"{tasks}-{_origin(config)}-seed{config.seed}"
     return f"{readable[:_LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def _origin(config: TrainConfig) -> str:
+    """What the model was before training, in a few words that may stand in a folder's name."""
+    model, start = config.model, config.start
+    if start is None:
+        return f"{model.n_layers}x{model.n_heads}x{model.d_model}-{model.positions}"
+    words = (start.checkpoint.rstrip("/").rpartition("/")[2], start.revision, start.adaptation)
+    return "-".join(re.sub(r"[^\w.]+", "-", word) for word in words)
 
 
 def shown(value: object) -> str:
