@@ -22,7 +22,9 @@ from analyses.ground_truth import SorterTheory as SorterTheory
 from analyses.ground_truth import attention_sharpness as attention_sharpness
 from analyses.ground_truth import get_circuit as get_circuit
 from analyses.ground_truth import list_circuits as list_circuits
+from analyses.heads import Group as Group
 from analyses.heads import Head as Head
+from analyses.heads import all_groups as all_groups
 from analyses.interventions import Edit as Edit
 from analyses.interventions import Fixed as Fixed
 from analyses.interventions import OtherRun as OtherRun

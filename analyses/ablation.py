@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Generator, Tensor
 
-from analyses.components import Component, Together, check_components, check_together
+from analyses.components import Component, Together, check_components, check_together, members
 from analyses.effects import HeadEffects
 from analyses.examples import AT_ONCE, Examples, Running
 from analyses.heads import all_heads
@@ -42,7 +42,9 @@ class HeadAblation:
         metric: `accuracy` (exact match), `token_accuracy`, `nll` (nats per scored token), `logit_difference` (target
             minus counterfactual token), `kl` (nats per scored token, from the clean run), or a function of the user's
             (`analyses.metrics`).
-        heads: The heads; none named means all of them. A `Part` stands for a layer's MLP, its attention, or all of it.
+        heads: The heads; none named means all of them. A `Group` stands for all query heads of a key-value head, a
+            `Part` for a layer's MLP, its attention, or all of it. `heads=tuple(all_groups(model.config))` is the map
+            by key-value head.
         together: `singly`: one row per head; `jointly`: one row for all the heads ablated at once.
         positions: At which positions (`analyses.scopes`).
     """
@@ -204,7 +206,10 @@ def ablate(
         check_components(components, model.config)
     examples.check_model(model, before="an intervention")
     places = places_of(positions, examples.clean)
-    interventions = [tuple(edit for one in components for edit in edits_of(one, places)) for components in sets]
+    interventions = [
+        tuple(edit for one in components for part in members(one, model.config) for edit in edits_of(part, places))
+        for components in sets
+    ]
     sites: frozenset[Site] = frozenset(edit.site for intervention in interventions for edit in intervention)
     source = _source(model, examples, kind, sites, generator, running.tokens(model.device))
     return intervene(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.components import Component, parse_component
-from analyses.heads import Head
+from analyses.heads import Group, Head
 from analyses.metrics import Metric, get_metric
 from analyses.statistics.errors import standard_errors
 from tasks import InvalidValueError
@@ -61,15 +61,16 @@ class HeadEffects:
     def table(self) -> pd.DataFrame:
         """One row per set: mean over examples, and the standard error of the paired difference.
 
-        Columns: task, length, kind, positions, metric, layer and head (missing for a set of several; head is missing
-        for a part of a layer), heads (all of the set, as `0.3 2.1 1.mlp`), clean, ablated, effect, stderr, n.
+        Columns: task, length, kind, positions, metric, layer and head (missing for a set of several; head is the
+        key-value head for a group, and missing for a part of a layer), heads (all of the set, as `0.3 2.1 1.mlp`, a
+        group as `0.kv1`), clean, ablated, effect, stderr, n.
         """
         stderr = standard_errors(self.effects)
         rows = [
             {
                 **self.about,
                 "layer": components[0].layer if len(components) == 1 else pd.NA,
-                "head": components[0].head if len(components) == 1 and isinstance(components[0], Head) else pd.NA,
+                "head": _number(components[0]) if len(components) == 1 else pd.NA,
                 "heads": set_text(components),
                 "clean": self.clean.mean().item(),
                 "ablated": self.ablated[place].mean().item(),
@@ -141,6 +142,13 @@ class HeadEffects:
         return cls(
             task, int(length), kind, get_metric(metric), sets, clean[0], ablated, positions, model, task_key
         )  # fmt: skip
+
+
+def _number(component: Component) -> object:
+    """Which head of its layer it is, or which key-value head; missing for a part of a layer."""
+    if isinstance(component, Head):
+        return component.head
+    return component.group if isinstance(component, Group) else pd.NA
 
 
 def set_text(components: tuple[Component, ...]) -> str:

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -11,15 +12,17 @@ import torch
 from torch import Generator
 
 from analyses.ablation import AblationKind, HeadAblation
-from analyses.components import Component
+from analyses.components import Component, check_components
 from analyses.effects import HeadEffects, set_text
 from analyses.examples import AT_ONCE, Running
-from analyses.heads import Head, check_heads
+from analyses.heads import Group, Head
 from analyses.metrics import Metric, UserMetric
 from analyses.scopes import Positions
 from analyses.statistics.resampling import one_sided_p
 from tasks import InvalidValueError, Task
 from training import HookedTransformer
+
+Kind = TypeVar("Kind", bound=Head | Group)
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class JointAblation:
     set's effect. Few heads make few controls, and p cannot be smaller than 1 / (m + 1).
 
     Attributes:
-        heads: The set.
+        heads: The set: heads, or groups of query heads (`Group`), whose controls are groups.
         kind: As in `HeadAblation`.
         metric: As in `HeadAblation`.
         positions: As in `HeadAblation`.
@@ -47,9 +50,14 @@ class JointAblation:
     def __post_init__(self) -> None:
         if not self.heads:
             raise InvalidValueError("a set of heads to ablate is empty; name at least one head")
-        others = [str(one) for one in self.heads if not isinstance(one, Head)]
+        others = [str(one) for one in self.heads if not isinstance(one, Head | Group)]
         if others:
             raise InvalidValueError(f"controls are sets of heads, and {others[0]} is none; name heads only, as '0.3'")
+        if len({type(one) for one in self.heads}) > 1:
+            raise InvalidValueError(
+                f"{set_text(self.heads)} are heads and groups of heads, and no other set is like both; name heads "
+                "only, as '0.3', or groups only, as '0.kv1'"
+            )
         if self.controls < 1:
             raise InvalidValueError(f"controls = {self.controls} sets are not possible; allowed is 1 or more")
 
@@ -94,23 +102,27 @@ class JointAblation:
         running: Running = AT_ONCE,
     ) -> HeadEffects:
         """The effect of the set (first) and of every control set on every example; the controls are drawn last."""
-        heads = [one for one in self.heads if isinstance(one, Head)]
-        check_heads(heads, model.config)
+        heads, config = [one for one in self.heads if isinstance(one, Head | Group)], model.config
+        check_components(heads, config)
+        each = config.n_key_value_heads if isinstance(heads[0], Group) else config.n_heads
         ablation = HeadAblation(kind=self.kind, metric=self.metric, positions=self.positions)
         examples = ablation.draw(model, task, length=length, n=n, generator=generator, task_head=task_head)
-        controls = matched_sets(heads, heads_per_layer=model.config.n_heads, count=self.controls, generator=generator)
+        controls = matched_sets(heads, heads_per_layer=each, count=self.controls, generator=generator)
         about, sets = (task.name, length), (tuple(self.heads), *controls)
         return ablation.of_sets(model, examples, sets, about=about, generator=generator, running=running)[0]
 
 
 def matched_sets(
-    heads: Sequence[Head], *, heads_per_layer: int, count: int, generator: Generator
-) -> list[tuple[Head, ...]]:
+    heads: Sequence[Kind], *, heads_per_layer: int, count: int, generator: Generator
+) -> list[tuple[Kind, ...]]:
     """Other sets with as many heads in each layer: all of them, if there are at most `count`, else so many at random.
+
+    Groups of heads are treated as heads are; then `heads_per_layer` is the number of groups.
 
     Raises:
         InvalidValueError: There is no other set.
     """
+    kind = type(heads[0])
     sizes = {layer: sum(head.layer == layer for head in heads) for layer in sorted({head.layer for head in heads})}
     total = math.prod(math.comb(heads_per_layer, size) for size in sizes.values()) - 1
     if not total:
@@ -120,12 +132,12 @@ def matched_sets(
     asked = frozenset(heads)
     if total <= count:
         choices = (itertools.combinations(range(heads_per_layer), size) for size in sizes.values())
-        every = (_set_of(sizes, chosen) for chosen in itertools.product(*choices))
+        every = (_set_of(kind, sizes, chosen) for chosen in itertools.product(*choices))
         return [one for one in every if frozenset(one) != asked]
-    found: dict[frozenset[Head], tuple[Head, ...]] = {}
+    found: dict[frozenset[Kind], tuple[Kind, ...]] = {}
     while len(found) < count:
         chosen = [sorted(_permutation(heads_per_layer, generator)[:size]) for size in sizes.values()]
-        one = _set_of(sizes, chosen)
+        one = _set_of(kind, sizes, chosen)
         if frozenset(one) != asked:
             found[frozenset(one)] = one
     return list(found.values())
@@ -135,5 +147,5 @@ def _permutation(count: int, generator: Generator) -> list[int]:
     return torch.randperm(count, generator=generator, device=generator.device).tolist()
 
 
-def _set_of(layers: Iterable[int], chosen: Sequence[Sequence[int]]) -> tuple[Head, ...]:
-    return tuple(Head(layer, head) for layer, heads in zip(layers, chosen, strict=True) for head in heads)
+def _set_of(kind: type[Kind], layers: Iterable[int], chosen: Sequence[Sequence[int]]) -> tuple[Kind, ...]:
+    return tuple(kind(layer, head) for layer, heads in zip(layers, chosen, strict=True) for head in heads)

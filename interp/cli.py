@@ -21,6 +21,7 @@ from interp.commands.isolate import isolate
 from interp.commands.lengths import lengths
 from interp.commands.overlap import overlap
 from interp.commands.patch import patch
+from interp.commands.pretraining import pretraining
 from interp.commands.primitives import primitives
 from interp.commands.probe import probe
 from interp.commands.report import report
@@ -62,6 +63,7 @@ for command in (
     attention,
     cross,
     lengths,
+    pretraining,
     primitives,
     probe,
     theory,

@@ -23,6 +23,9 @@ class Engines:
     threads: int = 1
     """Threads of each cell. The last bits of results may depend on it, and not on the engine."""
 
+    device: str = "cpu"
+    """Where models are trained: cpu, cuda, ...; all workers share it. Not with Ray."""
+
     address: str | None = None
     """With Ray: auto for the cluster that runs here, or its host:port; one of this machine alone if left out."""
 
@@ -38,11 +41,15 @@ def chosen_engine(asked: Engines) -> "Engine":
 
     if asked.address is not None and asked.engine != "ray":
         raise InvalidValueError(f"--address goes with --engine ray, and the engine is {asked.engine!r}; leave it out")
+    if asked.device != "cpu" and asked.engine == "ray":
+        raise InvalidValueError(
+            f"--device {asked.device} does not go with --engine ray, which trains on processors; leave one of them out"
+        )
     if asked.engine == "serial":
         if asked.workers is not None:
             raise InvalidValueError("--engine serial trains one cell at a time; leave --workers out")
-        return Serial(threads=asked.threads)
+        return Serial(threads=asked.threads, device=asked.device)
     several = "all" if asked.workers is None else asked.workers
     if asked.engine == "ray":
         return Ray(address=asked.address or "local", workers=several, threads=asked.threads)
-    return Processes(workers=several, threads=asked.threads)
+    return Processes(workers=several, threads=asked.threads, device=asked.device)

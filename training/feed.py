@@ -1,5 +1,6 @@
 """What the steps of a training read: drawn and packed step by step, ahead of time where another device computes."""
 
+import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -103,11 +104,13 @@ def feed(
     """What the steps from `first` to the last read, the same on every device.
 
     On a processor each is drawn when it is asked for. For any other device, processes draw ahead; one less than there
-    are processors, and at most four.
+    are processors, and at most four; none in a process that may have no others below it, a sweep's worker.
     """
     steps = range(first, config.train.steps)
     if torch.device(device).type == "cpu":
         return (read_at(config, mixture, step) for step in steps)
+    if multiprocessing.current_process().daemon:
+        return (read_at(config, mixture, step, multiples=MULTIPLES) for step in steps)
     workers = min(WORKERS, max(1, (os.cpu_count() or 1) - 1))
     loader: DataLoader[StepExamples] = DataLoader(
         _Steps(config, mixture),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from analyses.components import Component
+from analyses.components import Part
 from analyses.graph import Edge, Receiver, Sender, check_edges
 from analyses.heads import Head
 from analyses.interventions.places import Places
@@ -47,8 +47,8 @@ Intervention = tuple[Edit, ...]
 """Edits that are made at once."""
 
 
-def edits_of(component: Component, places: Places) -> list[Edit]:
-    """The edits that ablate a component."""
+def edits_of(component: Head | Part, places: Places) -> list[Edit]:
+    """The edits that ablate a head or a part of a layer."""
     if isinstance(component, Head):
         return [Edit("z", component.layer, places, component.head)]
     sites: dict[str, tuple[Site, ...]] = {"attn": ("attn_out",), "mlp": ("mlp_out",), "layer": ("attn_out", "mlp_out")}

@@ -6,10 +6,10 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
-from scipy.stats import rankdata
+from jaxtyping import Float, Int
 
 Maps = Float[np.ndarray, "*#draw heads"]
+Ranks = tuple[Int[np.ndarray, "*#draw heads"], Int[np.ndarray, "*#draw heads"]]
 Likeness = Float[np.ndarray, "*#draw"] | float  # a number for one pair of maps
 
 
@@ -59,7 +59,8 @@ def cosine(first: Maps, second: Maps) -> Likeness:
 
 def spearman(first: Maps, second: Maps) -> Likeness:
     """Spearman's rank correlation over heads, ties at their mean rank, in [-1, 1]; 0 if one map is constant."""
-    ranks = [rankdata(maps, axis=-1) for maps in (first, second)]
+    both = [_above_and_upto(maps) for maps in (first, second)]
+    ranks = [-(above + upto) / 2 for above, upto in both]  # but for a constant; those that tie at their mean rank
     centred = [rank - rank.mean(axis=-1, keepdims=True) for rank in ranks]
     return cosine(*centred)
 
@@ -81,13 +82,10 @@ def rank_biased_overlap(first: Maps, second: Maps, *, persistence: float) -> Lik
     that tie are members of a top d in part, as in `jaccard`. A persistence of .9 puts 86 % of the weight on the top ten
     of many heads.
     """
-    depths = np.arange(1, first.shape[-1] + 1)
-    weights = persistence ** (depths - 1)
-    one, of_one = _memberships(first)
-    two, of_two = _memberships(second)
-    # Heads of few kinds, in many maps: what each two kinds share at all depths together is worked out once.
-    shared = np.stack([np.minimum(kind, two) @ (weights / weights.sum() / depths) for kind in one])
-    return shared[of_one, of_two].sum(axis=-1)
+    depths = np.arange(first.shape[-1] + 1)
+    weights = np.where(depths, persistence ** (depths - 1.0), 0)
+    per_head = weights / weights.sum() / np.maximum(depths, 1)
+    return _shared(_above_and_upto(first), _above_and_upto(second), per_head).sum(axis=-1)
 
 
 def jaccard(first: Maps, second: Maps, *, k: int) -> Likeness:
@@ -129,15 +127,35 @@ def _sure_and_tied(values: Float[np.ndarray, " heads"], *, k: int) -> tuple[np.n
     return values > threshold, values == threshold
 
 
-def _memberships(maps: Maps) -> tuple[Float[np.ndarray, "kind depth"], np.ndarray]:
-    """Membership in the top 1, 2, ... of each kind of head, and of which kind each head is.
+def _shared(first: Ranks, second: Ranks, weights: Float[np.ndarray, " depths"]) -> Maps:
+    """For each head the sum over depths d of weights[d] * min of its memberships in the top d of both maps.
 
-    A kind are heads with as many above them and as many that tie: with a above and b that are no less, membership in
-    the top d is (d - a) / (b - a), at least 0 and at most 1.
+    With a heads above and b no smaller, membership in the top d is (d - a) / (b - a), at least 0 and at most 1. The map
+    in which the head begins to be a member later has the smaller membership; but where it also ends earlier, only up to
+    the depth at which the two lines meet. So the sum has three parts, each of a line or of 1, which sums of weights and
+    of weights * d give at once, however many kinds of ties there are.
     """
-    heads = maps.shape[-1]
-    above = rankdata(-maps, method="min", axis=-1).astype(np.int64) - 1
-    upto = rankdata(-maps, method="max", axis=-1).astype(np.int64)
-    kinds, places = np.unique(above * (heads + 1) + upto, return_inverse=True)
-    first, last = kinds[:, None] // (heads + 1), kinds[:, None] % (heads + 1)
-    return np.clip((np.arange(1, heads + 1) - first) / (last - first), 0, 1), places.reshape(maps.shape)
+    later, earlier = first[0] >= second[0], first[0] < second[0]
+    (a, b), (c, e) = (
+        [np.where(which, one, other) for one, other in zip(first, second, strict=True)] for which in (later, earlier)
+    )
+    meets = np.where(e > b, (a * (e - c) - c * (b - a)) // np.maximum(e - c - (b - a), 1), b)
+    sums, moments = weights.cumsum(), (weights * np.arange(len(weights))).cumsum()
+    last = np.maximum(b, e)
+    rising = (moments[meets] - moments[a] - a * (sums[meets] - sums[a])) / (b - a)
+    after = (moments[last] - moments[meets] - c * (sums[last] - sums[meets])) / (e - c)
+    return rising + np.where(e > b, after, 0) + sums[-1] - sums[last]
+
+
+def _above_and_upto(maps: Maps) -> Ranks:
+    """How many heads have a greater effect than each, and how many no smaller one, itself among them."""
+    order = np.argsort(-maps, axis=-1)
+    ordered, place = np.take_along_axis(maps, order, axis=-1), np.arange(maps.shape[-1])
+    changes = ordered[..., 1:] != ordered[..., :-1]
+    edge = np.ones((*maps.shape[:-1], 1), dtype=bool)
+    begins, ends = np.concatenate((edge, changes), axis=-1), np.concatenate((changes, edge), axis=-1)
+    above, upto = np.empty_like(order), np.empty_like(order)
+    np.put_along_axis(above, order, np.maximum.accumulate(np.where(begins, place, 0), axis=-1), axis=-1)
+    last = np.where(ends, place, len(place))[..., ::-1]
+    np.put_along_axis(upto, order, np.minimum.accumulate(last, axis=-1)[..., ::-1] + 1, axis=-1)
+    return above, upto

@@ -52,7 +52,7 @@ class Pretraining:
         seed: Seeds weights, text and order.
     """
 
-    d_model: int = 128
+    d_model: int = 96
     steps: int = 4_000
     batch: int = 64
     characters: int = 1 << 23

@@ -30,7 +30,11 @@ class Parts:
     """What is ablated."""
 
     heads: Annotated[tuple[str, ...] | None, Many] = None
-    """Heads as layer.head, counted from 0; every head, one at a time, if none is named."""
+    """Heads as layer.head, or all heads of a key-value head as layer.kvNUMBER, counted from 0; every head, one at a
+    time, if none is named."""
+
+    by: Literal["head", "group"] = "head"
+    """Where no head is named: every head, or every group of heads that share a key-value head; its name is 0.kv1."""
 
     mlps: Annotated[tuple[int, ...] | None, Many] = None
     """MLPs by layer; all of them if none is named."""
@@ -89,9 +93,9 @@ def ablate(
         metric: accuracy, token_accuracy, nll, logit_difference or kl.
     """
     check_output(output)
-    from analyses import Head, get_metric
+    from analyses import Group, Head, get_metric
     from analyses.components import check_components
-    from analyses.heads import check_heads
+    from analyses.heads import check_groups, check_heads
     from interp.measuring import measured, positions_of
     from tasks import InvalidValueError
     from training import load_run
@@ -100,6 +104,7 @@ def ablate(
     loaded = load_run(run)
     chosen = _components(parts, loaded.config.model)
     check_heads([one for one in chosen if isinstance(one, Head)], loaded.config.model)
+    check_groups([one for one in chosen if isinstance(one, Group)], loaded.config.model)
     for one in chosen:
         check_components([one], loaded.config.model)
     if together.joint and not (parts.heads or parts.mlps or parts.attention or parts.layers):
@@ -114,20 +119,39 @@ def ablate(
 
 def _components(parts: Parts, config: "ModelConfig") -> "tuple[Component, ...]":
     """What is named; all heads if nothing is."""
-    from analyses import Head, Part
+    from analyses import Part
     from analyses.components import all_parts
-    from analyses.heads import all_heads
+    from analyses.heads import all_groups, all_heads
+    from tasks import InvalidValueError
 
     kinds: tuple[tuple[PartKind, tuple[int, ...] | None], ...] = (
         ("mlp", parts.mlps), ("attn", parts.attention), ("layer", parts.layers)
     )  # fmt: skip
     found: list[Component] = []
+    if parts.heads and parts.by == "group":
+        raise InvalidValueError(
+            "--by group stands for every group, and some heads are named; leave one of them out (a group by its name "
+            "is --heads 0.kv1)"
+        )
     if parts.heads is not None or all(chosen is None for _, chosen in kinds):
-        found += [Head.parse(head) for head in parts.heads or ()] or all_heads(config)
+        every = all_groups(config) if parts.by == "group" else all_heads(config)
+        found += [_heads(text) for text in parts.heads or ()] or every
+    elif parts.by == "group":
+        raise InvalidValueError("--by group says which heads are ablated, and none are asked for; add --heads")
     for kind, chosen in kinds:
         if chosen is not None:
             found += [Part(layer, kind) for layer in chosen] or all_parts(config, kind)
     return tuple(found)
+
+
+def _heads(text: str) -> "Component":
+    """A head, or a group of heads."""
+    from analyses import Group, Head
+    from analyses.components import parse_component
+
+    found = parse_component(text) if ".kv" in text else Head.parse(text)
+    assert isinstance(found, Head | Group)
+    return found
 
 
 def _analysis(

@@ -1,7 +1,7 @@
 """Ablation by kind, part and position: hand-worked ones, the partners of `resample`, and equality with hooks."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -137,12 +137,13 @@ def reference(cache: Any, other: Any, name: str, kind: AblationKind, batch: Batc
 
 
 def nlls_by_hooks(
-    model: HookedTransformer, batch: Batch, news: dict[str, Tensor], components: list[Component],
+    model: HookedTransformer, batch: Batch, news: dict[str, Tensor], components: Sequence[Component],
     positions: list[int], task_head: int,
 ) -> list[float]:  # fmt: skip
     """One run with a hook at every site of every component."""
     hooks: list[Any] = []
     for one in components:
+        assert isinstance(one, Head | Part)  # groups have a test of their own, `test_grouped_query`
         for site in SITES[one.kind if isinstance(one, Part) else "head"]:
             name = f"blocks.{one.layer}.{site}"
             hooks.append((name, writer(one, positions, news[name])))
@@ -155,7 +156,7 @@ def nlls_by_hooks(
     return losses
 
 
-def writer(one: Component, positions: list[int], new: Tensor) -> Callable[[Tensor, HookPoint], Tensor]:
+def writer(one: Head | Part, positions: list[int], new: Tensor) -> Callable[[Tensor, HookPoint], Tensor]:
     def write(value: Tensor, hook: HookPoint) -> Tensor:
         value = value.clone()
         for position in positions:

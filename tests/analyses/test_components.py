@@ -42,8 +42,8 @@ def test_unknown_part_is_refused(text: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
         parse_component(text)
     assert str(caught.value) == (
-        f"component {text!r} is unknown; allowed are heads as '0.3' and parts of layers as '0.mlp', '0.attn' and "
-        "'0.layer'"
+        f"component {text!r} is unknown; allowed are heads as '0.3', the heads of a key-value head as '0.kv1', and "
+        "parts of layers as '0.mlp', '0.attn' and '0.layer'"
     )
 
 

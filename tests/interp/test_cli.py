@@ -15,7 +15,7 @@ from tests.interp.conftest import Refused
 
 COMMANDS = [
     "demo", "tasks", "train", "evaluate", "ablate", "patch", "circuit", "overlap", "attention", "cross", "lengths",
-    "primitives", "probe", "theory",
+    "pretraining", "primitives", "probe", "theory",
     "association", "study", "isolate", "suggest", "sweep", "figure", "report",
     "runs", "doctor", "completion",
 ]  # fmt: skip

@@ -143,6 +143,7 @@ def test_the_engine_is_processes_unless_told_otherwise(place: Path, capsys: pyte
         (["good.toml", "--engine", "serial", "--workers", "2"],
          "--engine serial trains one cell at a time; leave --workers out"),
         (["good.toml", "--address", "auto"], "--address goes with --engine ray, and the engine is 'processes'; .*"),
+        (["good.toml", "--engine", "ray", "--device", "cuda"], "--device cuda does not go with --engine ray, which .*"),
         (["good.toml", "--workers", "0"], "workers = 0; allowed is 1 or more"),
         (["good.toml", "--threads", "0"], "threads = 0; allowed is 1 or more"),
         (["good.toml", "--engine", "rey"], 'Invalid value "rey" for --engine. .*"serial", "processes".*'),

@@ -45,12 +45,12 @@ Engine = Callable[[Sequence[Job], Watcher], None]
 """Trains jobs, and tells a watcher; a job that fails leaves the others alone."""
 
 
-def attempt(job: Job, *, threads: int, on_step: Callable[[Progress], object]) -> Exception | None:
+def attempt(job: Job, *, threads: int, device: str = "cpu", on_step: Callable[[Progress], object]) -> Exception | None:
     """Trains a job on so many threads; what goes wrong is returned, in a form that another process can read."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        train(job.config, job.path, on_step=on_step)
+        train(job.config, job.path, device=device, on_step=on_step)
     except InterpError as error:
         return error
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one cell must not cost the others

@@ -25,6 +25,7 @@ class Processes:
     Attributes:
         workers: Jobs at a time; `all`: as many as the cores allow.
         threads: Threads of each job; the last bits of the results may depend on it.
+        device: Where models are trained; they depend on it in their last bits. All workers share it.
 
     Raises:
         InvalidValueError: No worker or thread; or several threads for each worker, and more of them than cores: threads
@@ -33,6 +34,7 @@ class Processes:
 
     workers: int | Literal["all"] = "all"
     threads: int = 1
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         check_at_least_one("threads", self.threads)
@@ -68,7 +70,7 @@ class Processes:
             idle = [worker for worker in team if worker.job is None]
             while waiting and (idle or len(team) < workers):
                 if not idle:
-                    team.append(_Worker(self.threads))
+                    team.append(_Worker(self.threads, self.device))
                 worker = idle.pop() if idle else team[-1]
                 watcher.started(waiting[0].name)
                 worker.give(waiting.popleft())
@@ -91,11 +93,11 @@ class _Worker:
         job: What it is training; None if it is idle.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, device: str) -> None:
         context = multiprocessing.get_context("spawn")
         self.job: Job | None = None
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, threads), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, threads, device), daemon=True)
         # Ctrl-C reaches all processes of a terminal; the one that was asked ends the others. They inherit the mask.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -135,7 +137,7 @@ class _Worker:
         self.process.join()
 
 
-def _work(pipe: Connection, threads: int) -> None:
+def _work(pipe: Connection, threads: int, device: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def report(progress: Progress) -> None:
@@ -147,7 +149,7 @@ def _work(pipe: Connection, threads: int) -> None:
             job: Job = pipe.recv()
         except (EOFError, OSError):
             return
-        pipe.send(attempt(job, threads=threads, on_step=report))
+        pipe.send(attempt(job, threads=threads, device=device, on_step=report))
 
 
 def _end_with_parent() -> None:
