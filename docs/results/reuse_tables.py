@@ -12,7 +12,7 @@ import pandas as pd
 
 from analyses import CrossTaskAblation, LengthMaps, double_dissociation, only_at_transfer
 from analyses.statistics.seeds import t_interval
-from interp.seed_studies import read_results
+from interp.studies.seeds import read_results
 from training import Run, named_generator
 from training.finding import sweep_runs
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from interp.console import check_output, emit, say
-from interp.options import Flag, Many, On, Output, Which
+from interp.asking.options import Flag, Many, On, Output, Which
+from interp.terminal.console import check_output, emit, say
 
 if TYPE_CHECKING:
     from analyses import GreedyAblation, HeadAblation, JointAblation, PairAblation
@@ -96,7 +96,7 @@ def ablate(
     from analyses import Group, Head, get_metric
     from analyses.components import check_components
     from analyses.heads import check_groups, check_heads
-    from interp.measuring import measured, positions_of
+    from interp.measuring.tables import measured, positions_of
     from tasks import InvalidValueError
     from training import load_run
 

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from interp.console import check_output, counting, emit, say
-from interp.options import Flag, Output
+from interp.asking.options import Flag, Output
+from interp.terminal.console import check_output, counting, emit, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ def association(
     from analyses import ReuseOverTraining
     from analyses import association as associate
     from analyses import leads as find_leads
-    from interp.several_runs import alike, runs_of
+    from interp.runs.several import alike, runs_of
     from tasks import InvalidValueError
     from training import named_generator
 

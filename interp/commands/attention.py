@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from interp.console import check_output, emit, say
-from interp.options import Many, Output, Tasks, Which
+from interp.asking.options import Many, Output, Tasks, Which
+from interp.terminal.console import check_output, emit, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +41,8 @@ def attention(
     """
     check_output(output)
     from analyses import AttentionDifference
-    from interp.keeping import kept
-    from interp.lengths import default_length
+    from interp.asking.lengths import default_length
+    from interp.measuring.keeping import kept
     from tasks import InvalidValueError
     from training import load_run, named_generator
 

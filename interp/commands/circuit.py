@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from interp.console import check_output, emit, say
-from interp.options import Many, Output, Tasks, Which
+from interp.asking.options import Many, Output, Tasks, Which
+from interp.terminal.console import check_output, emit, say
 
 COLUMNS = {
     "curve": ("size", "edges", "value", "faithfulness", "low", "high"),
@@ -69,8 +69,8 @@ def circuit(
     check_output(output)
     from analyses import CircuitSearch, get_metric
     from analyses.circuits.faithfulness import SIZES
-    from interp.measuring import measured, strongest
-    from interp.options import On
+    from interp.asking.options import On
+    from interp.measuring.tables import measured, strongest
     from training import load_run
 
     get_metric(metric)

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from interp.console import say
-from interp.options import Flag
+from interp.asking.options import Flag
+from interp.terminal.console import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,8 +87,8 @@ def completion(shell: Literal["bash", "zsh", "fish"], /, *, install: Annotated[b
 
 def complete_words(app: "App", arguments: "Sequence[str]") -> int:
     """Prints candidates, one a line: after `bash`, for a line and its word breaks; after `plain`, for words."""
-    from interp.completing import candidates
-    from interp.shell_words import replacements, words_of
+    from interp.completion.completing import candidates
+    from interp.completion.shell_words import replacements, words_of
 
     kind, *given = arguments or [""]
     if kind == "bash" and len(given) == 2:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from interp.console import check_output, emit, say
-from interp.options import Flag, Many, Output, Tasks, Which
+from interp.asking.options import Flag, Many, Output, Tasks, Which
+from interp.terminal.console import check_output, emit, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,9 +74,9 @@ def cross(
     """
     check_output(output)
     from analyses import CrossTaskAblation, CrossTaskEffects, double_dissociation
-    from interp.keeping import kept
-    from interp.lengths import default_length
-    from interp.measuring import positions_of
+    from interp.asking.lengths import default_length
+    from interp.measuring.keeping import kept
+    from interp.measuring.tables import positions_of
     from training import load_run, named_generator
 
     analysis = CrossTaskAblation(sets.k, kind, metric, positions_of(positions), sets.controls, sets.bootstraps)

@@ -1,8 +1,8 @@
 """`interp demo`."""
 
+from interp.asking.options import Output
 from interp.commands.study import COLUMNS
-from interp.console import check_output, emit, tables_aside
-from interp.options import Output
+from interp.terminal.console import check_output, emit, tables_aside
 
 
 def demo(*, output: Output = Output()) -> None:
@@ -15,7 +15,7 @@ def demo(*, output: Output = Output()) -> None:
     """
     check_output(output)
     from analyses.transfer.study import Study
-    from interp.studies import run_study
+    from interp.studies.study import run_study
     from tasks import get_group
     from training import load_preset
     from training.run_config import ROOT

@@ -1,7 +1,7 @@
 """`interp doctor`."""
 
-from interp.console import check_output, emit, say
-from interp.options import Output
+from interp.asking.options import Output
+from interp.terminal.console import check_output, emit, say
 
 
 def doctor(*, output: Output = Output()) -> int:
@@ -20,8 +20,8 @@ def doctor(*, output: Output = Output()) -> int:
 
     import pandas as pd
 
-    from interp.checkup import machine, places, run_folders, torch_and_devices
-    from interp.installed import extras, packages
+    from interp.doctor.checkup import machine, places, run_folders, torch_and_devices
+    from interp.doctor.installed import extras, packages
 
     parts = (machine, torch_and_devices, packages, extras, places, run_folders)
     found = [finding for part in parts for finding in part()]

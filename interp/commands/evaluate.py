@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from interp.console import check_output, emit, say
-from interp.options import Many, Output, Tasks, Which
+from interp.asking.options import Many, Output, Tasks, Which
+from interp.terminal.console import check_output, emit, say
 
 
 def evaluate(

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from interp.console import say, show
-from interp.figure_options import Asked, Look, Measure, Name, Special
+from interp.asking.figure_options import Asked, Look, Measure, Name, Special
+from interp.terminal.console import say, show
 
 if TYPE_CHECKING:
     from interp.figure_sources import Drawn

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from interp.console import check_output, counting, emit, say
-from interp.engines import Engines, chosen_engine
-from interp.options import Form, Output, Settings
+from interp.asking.engines import Engines, chosen_engine
+from interp.asking.options import Form, Output, Settings
+from interp.terminal.console import check_output, counting, emit, say
 
 COLUMNS = (
     "condition",
@@ -61,8 +61,8 @@ def isolate(
     """
     check_output(output)
     from analyses import Isolation, isolation_table
-    from interp.sweep_table import SweepMonitor, tell_failures
-    from interp.sweep_values import fixed_values
+    from interp.asking.sweep_values import fixed_values
+    from interp.terminal.sweep_table import SweepMonitor, tell_failures
     from training.run_config import ROOT
 
     asked = Isolation(group, preset, tuple(range(first_seed, first_seed + seeds)), n, fixed=fixed_values(set_, form))

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from interp.console import check_output, emit, say
-from interp.options import Flag, Many, Output, Tasks, Which
+from interp.asking.options import Flag, Many, Output, Tasks, Which
+from interp.terminal.console import check_output, emit, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ def lengths(
 
     from analyses import LengthMaps, only_at_transfer
     from analyses.reuse.length_effects import zone_lengths
-    from interp.measuring import positions_of, strongest
+    from interp.measuring.tables import positions_of, strongest
     from training import load_run
 
     maps = LengthMaps(kind, metric, positions_of(positions), zones.per_zone)
@@ -97,7 +97,7 @@ def lengths(
 def _effects(run: "Run", maps: "LengthMaps", task: "Task", ends: tuple[int, int], which: Which) -> "LengthEffects":
     """The effects on a task, read from the run's results if they are there."""
     from analyses import LengthEffects
-    from interp.keeping import kept
+    from interp.measuring.keeping import kept
     from training import named_generator
 
     def compute(model: "HookedTransformer", running: "Running") -> "pd.DataFrame":

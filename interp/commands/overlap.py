@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from interp.console import check_output, counting, emit, say
-from interp.options import Output, Tasks, Which
+from interp.asking.options import Output, Tasks, Which
+from interp.terminal.console import check_output, counting, emit, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +62,8 @@ def overlap(
     """
     check_output(output)
     from analyses import HeadAblation, HeadOverlap
-    from interp.lengths import default_length
-    from interp.several_runs import alike, runs_of
+    from interp.asking.lengths import default_length
+    from interp.runs.several import alike, runs_of
     from tasks import InvalidValueError
 
     comparison = HeadOverlap(

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from interp.console import check_output, emit, say
-from interp.options import Flag, Many, On, Output, Which
+from interp.asking.options import Flag, Many, On, Output, Which
+from interp.terminal.console import check_output, emit, say
 
 if TYPE_CHECKING:
     from analyses import PathPatching
@@ -78,7 +78,7 @@ def patch(
 
     from analyses import ActivationPatching, get_metric
     from analyses.interventions.sites import HEAD_SITES
-    from interp.measuring import measured, positions_of, strongest
+    from interp.measuring.tables import measured, positions_of, strongest
     from tasks import InvalidValueError
     from training import load_run
 

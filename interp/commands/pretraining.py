@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from interp.console import check_output, counting, emit, say
-from interp.options import Output
+from interp.asking.options import Output
+from interp.terminal.console import check_output, counting, emit, say
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from interp.console import check_output, emit, say
-from interp.options import Flag, Many, Output, Tasks, Which
+from interp.asking.options import Flag, Many, Output, Tasks, Which
+from interp.terminal.console import check_output, emit, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def primitives(
 
     from analyses import Primitives, shared_primitives
     from analyses.primitives.registry import primitives_of
-    from interp.lengths import default_length
+    from interp.asking.lengths import default_length
     from tasks import InvalidValueError
     from training import load_run
 
@@ -82,7 +82,7 @@ def primitives(
 
 def _of_task(run: "Run", analysis: "Primitives", task: "Task", which: Which, *, length: int) -> "pd.DataFrame":
     """A task's table, kept in the run's results."""
-    from interp.keeping import kept
+    from interp.measuring.keeping import kept
     from training import named_generator
 
     def compute(model: "HookedTransformer", running: "Running") -> "pd.DataFrame":

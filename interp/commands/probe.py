@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from interp.console import check_output, emit, say
-from interp.options import Many, Output, Which
+from interp.asking.options import Many, Output, Which
+from interp.terminal.console import check_output, emit, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +51,8 @@ def probe(
     from analyses.probing import Fitting, LinearProbe, get_label
     from analyses.probing.activations import RESIDUAL_SITES
     from analyses.probing.catalogue import check_label
-    from interp.keeping import kept
-    from interp.lengths import default_length
+    from interp.asking.lengths import default_length
+    from interp.measuring.keeping import kept
     from training import load_run, named_generator
 
     chosen = sites or RESIDUAL_SITES

@@ -17,7 +17,7 @@ def report(*names: str, out: Path | None = None) -> None:
             are measured the first time, and kept with the run.
         out: The file; report.html in the folder of the study or run if left out, runs/comparison.html for several.
     """
-    from interp.reports import report_one, report_several
+    from interp.studies.reports import report_one, report_several
 
     if len(names) > 1:
         report_several(names, out)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from interp.console import check_output, emit, say, show
-from interp.options import Flag, Output
+from interp.asking.options import Flag, Output
+from interp.terminal.console import check_output, emit, say, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ def list_runs(folder: str | None = None, /, *, output: Output = Output()) -> Non
         folder: A study, a sweep or another folder, whose runs are listed; all that is under `runs` if left out.
     """
     check_output(output)
-    from interp.run_table import run_table, runs_in
+    from interp.runs.table import run_table, runs_in
 
     found = runs_in(folder)
     if not found and not output.json and output.out is None:
@@ -46,7 +46,7 @@ def list_runs(folder: str | None = None, /, *, output: Output = Output()) -> Non
 
 def _seen(table: "pd.DataFrame", *, inside: str | None) -> "pd.DataFrame":
     """The table as a person sees it: short names, accuracy with its length, age and size in words."""
-    from interp.run_table import accuracies, age, disk
+    from interp.runs.table import accuracies, age, disk
 
     name = table["run"] if inside is None else table["run"].str.rpartition("/")[2]
     words = [
@@ -84,7 +84,7 @@ def compare(
         show_: Which of the two tables; `--json` and `--out` take one.
     """
     check_output(output)
-    from interp.run_comparison import accuracy_differences, configuration_differences, run_path
+    from interp.runs.comparison import accuracy_differences, configuration_differences, run_path
 
     machine = output.json or output.out is not None
     if show_ == "both" and machine:
@@ -121,8 +121,8 @@ def remove(*names: str, yes: Annotated[bool, Flag] = False) -> int:
     Returns:
         The exit code: 1 if the answer was no.
     """
-    from interp.run_removal import removable, remove_folder
-    from interp.run_table import run_table
+    from interp.runs.removal import removable, remove_folder
+    from interp.runs.table import run_table
 
     folders = list({folder.path.resolve(): folder for folder in map(removable, names)}.values())
     if not folders:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from interp.console import check_output, emit, tables_aside
-from interp.engines import Engines
-from interp.options import Form, Output, Settings
+from interp.asking.engines import Engines
+from interp.asking.options import Form, Output, Settings
+from interp.terminal.console import check_output, emit, tables_aside
 
 COLUMNS = ("condition", "weights", "task", "length", "n", "accuracy", "stderr")
 """What a person sees of the accuracies."""
@@ -65,7 +65,7 @@ def study(
         The exit code: 1 if a run of several seeds failed.
     """
     check_output(output)
-    from interp.groups import default_name
+    from interp.asking.groups import default_name
     from training.run_config import ROOT
 
     given = {option: value for option, value in _form(form).items() if value is not None}
@@ -119,8 +119,8 @@ def _refuse_engines(engines: Engines) -> None:
 
 def _once(asked: Asked, folder: Path, *, workers: int, command: str, output: Output) -> None:
     from analyses.transfer.study import Study
-    from interp.groups import chosen_group
-    from interp.studies import run_study
+    from interp.asking.groups import chosen_group
+    from interp.studies.study import run_study
     from training import load_preset
 
     settings = load_preset(asked.preset).override(asked.settings)
@@ -132,7 +132,7 @@ def _once(asked: Asked, folder: Path, *, workers: int, command: str, output: Out
 
 
 def _over_seeds(asked: Asked, folder: Path, engines: Engines, output: Output) -> int:
-    from interp.seed_studies import read_results, run_seed_study, seed_study
+    from interp.studies.seeds import read_results, run_seed_study, seed_study
 
     first, checkpoints = asked.seeding.seed, asked.seeding.checkpoints
     study = seed_study(

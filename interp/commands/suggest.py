@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from interp.console import check_output, counting, emit, say, show
-from interp.engines import Engines, chosen_engine
-from interp.options import Flag, Form, Many, Output, Settings
+from interp.asking.engines import Engines, chosen_engine
+from interp.asking.options import Flag, Form, Many, Output, Settings
+from interp.terminal.console import check_output, counting, emit, say, show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,7 +110,7 @@ def suggest(
     """
     check_output(output)
     from analyses import Suggestion, SuggestionValidation
-    from interp.sweep_table import SweepMonitor
+    from interp.terminal.sweep_table import SweepMonitor
     from training import load_preset
     from training.run_config import ROOT
 
@@ -140,7 +140,7 @@ def suggest(
 def _pairs(main: str, pool: Pool, form: Form) -> "tuple[tuple[Group, ...], dict[str, str]]":
     """The main task with each candidate; and which related tasks are no candidates, and why."""
     from analyses.suggestion.candidates import named_tasks, pairs_of, related_tasks
-    from interp.groups import chosen_group
+    from interp.asking.groups import chosen_group
     from tasks import InvalidValueError
 
     if (pool.among is None) == (not pool.candidates):
@@ -161,7 +161,7 @@ def _pairs(main: str, pool: Pool, form: Form) -> "tuple[tuple[Group, ...], dict[
 
 def _main(text: str, group: "Group | None", form: Form) -> "tuple[Member, int]":
     """The main task at its lengths, and the candidates' longest length."""
-    from interp.groups import AUXILIARY_LENGTH, MAIN_LENGTH, chosen_task
+    from interp.asking.groups import AUXILIARY_LENGTH, MAIN_LENGTH, chosen_task
     from tasks import Member
 
     task = chosen_task(text)
@@ -177,7 +177,7 @@ def _main(text: str, group: "Group | None", form: Form) -> "tuple[Member, int]":
 def _candidate(text: str, main: "Task") -> "Task":
     """A candidate as it is named; with the main task's parameters, unless it is named with its own."""
     from analyses.suggestion.candidates import adapted
-    from interp.groups import chosen_task
+    from interp.asking.groups import chosen_task
 
     task = chosen_task(text)
     return adapted(task, main) if _is_plain(text) else dataclasses.replace(task, marking=main.marking)

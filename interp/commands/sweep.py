@@ -4,9 +4,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from interp.console import check_output, emit, say, show
-from interp.engines import Engines, chosen_engine
-from interp.options import Flag, Output
+from interp.asking.engines import Engines, chosen_engine
+from interp.asking.options import Flag, Output
+from interp.terminal.console import check_output, emit, say, show
 
 if TYPE_CHECKING:
     from training.sweep import Engine, Grid
@@ -50,7 +50,7 @@ def sweep(
 
 
 def _list(grid: "Grid", folder: Path, output: Output) -> None:
-    from interp.sweep_table import counted
+    from interp.terminal.sweep_table import counted
     from training.run_config import run_name
     from training.sweep.sweep import cell_states
     from training.sweep.table import axes_table
@@ -67,7 +67,7 @@ def _list(grid: "Grid", folder: Path, output: Output) -> None:
 
 
 def _run(grid: "Grid", folder: Path, engine: "Engine", output: Output) -> int:
-    from interp.sweep_table import SweepMonitor, counted, headline
+    from interp.terminal.sweep_table import SweepMonitor, counted, headline
     from training import run_sweep
 
     monitor = SweepMonitor(grid.cells(), folder.name)

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from interp.console import check_output, emit, say, show
-from interp.options import Output
+from interp.asking.options import Output
+from interp.terminal.console import check_output, emit, say, show
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -74,8 +74,8 @@ def _group(group: "Group") -> dict[str, str]:
 def _examples(name: str, length: int, n: int, seed: int, change: str, output: Output) -> None:
     import pandas as pd
 
-    from interp.example_rows import example_rows
-    from interp.groups import chosen_task
+    from interp.asking.groups import chosen_task
+    from interp.terminal.example_rows import example_rows
     from tasks import InvalidValueError, Pair
     from training import named_generator
 

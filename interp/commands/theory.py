@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from interp.console import check_output, emit, show
-from interp.options import Many, Output
+from interp.asking.options import Many, Output
+from interp.terminal.console import check_output, emit, show
 
 COLUMNS = ("length", "precision", "temperature", "beta", "noise", "n", "accuracy", "token_accuracy", "mass", "entropy")
 """What a person sees of each row."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from interp.console import Monitor, check_output, emit, say
-from interp.options import Form, Many, Output, Settings
+from interp.asking.options import Form, Many, Output, Settings
+from interp.terminal.console import Monitor, check_output, emit, say
 
 if TYPE_CHECKING:
     from tasks import Group
@@ -77,7 +77,7 @@ def train(
     """
     check_output(output)
     from analyses.transfer.study import Study
-    from interp.groups import default_name
+    from interp.asking.groups import default_name
     from tasks import InvalidValueError
     from training import load_preset
     from training import train as train_run
@@ -121,7 +121,7 @@ def _tracker(kind: str, path: Path, config: "TrainConfig") -> "Tracker":
 
 
 def _group(mixture: Mixture, form: Form) -> "Group":
-    from interp.groups import chosen_group, own_group
+    from interp.asking.groups import chosen_group, own_group
     from tasks import InvalidValueError
 
     if mixture.main is None:

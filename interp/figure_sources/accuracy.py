@@ -8,13 +8,13 @@ import pandas as pd
 
 from analyses import Running
 from analyses.statistics.seeds import t_interval
-from interp.figure_options import Asked
+from interp.asking.figure_options import Asked
+from interp.asking.options import Which
 from interp.figure_sources.drawn import Drawn, tasks_of, which
-from interp.intervals import wilson
-from interp.keeping import kept
-from interp.options import Which
+from interp.measuring.keeping import kept
 from interp.paper import Reached, accuracy_figure
-from interp.seed_studies import TABLES, read_results
+from interp.studies.seeds import TABLES, read_results
+from interp.words.intervals import wilson
 from tasks import InvalidValueError, Task
 from training import HookedTransformer, Run, evaluate, load_run, named_generator
 from training.finding import SWEEP

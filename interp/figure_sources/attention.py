@@ -9,7 +9,7 @@ from analyses import Head
 from analyses.heads import check_heads
 from analyses.reuse.shared_heads import attention_example, top_shared_heads
 from analyses.transfer.study_results import AttentionExample
-from interp.figure_options import Asked
+from interp.asking.figure_options import Asked
 from interp.figure_sources.drawn import Drawn, asked_run, effects_of, length_of, tasks_of, which
 from interp.paper import attention_figure
 from tasks import InvalidValueError

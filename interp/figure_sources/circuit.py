@@ -7,11 +7,11 @@ import pandas as pd
 from analyses import CircuitSearch, Head, PathPatching
 from analyses.circuits.choosing import choose_circuit
 from analyses.graph import edges
-from interp.figure_options import Asked
+from interp.asking.figure_options import Asked
+from interp.asking.options import On, Which
 from interp.figure_sources.drawn import Drawn, asked_run, length_of, tasks_of, which
 from interp.figure_sources.primitives import N, located
-from interp.measuring import measured
-from interp.options import On, Which
+from interp.measuring.tables import measured
 from interp.paper import circuit_figure
 from interp.paper.circuit import Shape
 from training import Run

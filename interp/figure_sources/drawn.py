@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from analyses import HeadAblation, HeadEffects, Running
 from analyses.reuse.run_effects import Measured, run_effects
-from interp.console import counting
-from interp.figure_options import Asked
+from interp.asking.figure_options import Asked
+from interp.asking.lengths import default_length
+from interp.asking.options import Which
 from interp.figures.heads import HeadMap, head_map
-from interp.lengths import default_length
-from interp.options import Which
+from interp.terminal.console import counting
 from tasks import InvalidValueError
 from training import Run, load_run
 

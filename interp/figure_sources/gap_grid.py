@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from analyses.transfer.gap import GeneralizationGap, gap_grid
-from interp.console import counting
-from interp.figure_options import Asked
+from interp.asking.figure_options import Asked
 from interp.figure_sources.drawn import Drawn
 from interp.paper import gap_grid_figure, paper_gaps
+from interp.terminal.console import counting
 from tasks import InvalidValueError
 from training import Run
 from training.finding import find_sweep, sweep_runs

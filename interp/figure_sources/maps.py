@@ -5,10 +5,10 @@ import pandas as pd
 from analyses import HeadAblation, HeadEffects, HeadOverlap
 from analyses.heads import all_heads
 from analyses.store import stored_table
-from interp.figure_options import Asked
+from interp.asking.figure_options import Asked
+from interp.asking.options import Which
 from interp.figure_sources.drawn import Drawn, asked_run, effects_of, length_of, maps_of, tasks_of, two_tasks, which
 from interp.figures.heads import HeadMap
-from interp.options import Which
 from interp.paper import ablation_maps_figure, overlap_figure
 from tasks import same_prompts
 from training import Run, named_generator

@@ -4,10 +4,10 @@ import pandas as pd
 
 from analyses import Primitives, Running
 from analyses.primitives.registry import primitives_of
-from interp.figure_options import Asked
+from interp.asking.figure_options import Asked
+from interp.asking.options import Which
 from interp.figure_sources.drawn import Drawn, asked_run, length_of, tasks_of, which
-from interp.keeping import kept
-from interp.options import Which
+from interp.measuring.keeping import kept
 from interp.paper import primitives_figure
 from training import HookedTransformer, Run, named_generator
 

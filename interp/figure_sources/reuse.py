@@ -1,9 +1,9 @@
 """The data of `interp figure reuse`: the tables of a study over seeds."""
 
-from interp.figure_options import Asked
+from interp.asking.figure_options import Asked
 from interp.figure_sources.drawn import Drawn
 from interp.paper import reuse_figure
-from interp.seed_studies import read_results
+from interp.studies.seeds import read_results
 from training.finding import find_sweep
 from training.run_config import run_name
 

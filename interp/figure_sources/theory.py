@@ -2,7 +2,7 @@
 
 from analyses import SorterTheory
 from analyses.store import stored_table
-from interp.figure_options import Asked
+from interp.asking.figure_options import Asked
 from interp.figure_sources.drawn import Drawn
 from interp.paper import theory_figure
 from tasks import InvalidValueError

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from pandas import DataFrame
 
 from interp.figures.style import CONDITIONS, OTHER_TASKS, SeriesStyle, plain
-from interp.intervals import wilson
+from interp.words.intervals import wilson
 
 Weights = Literal["averaged", "raw"]
 

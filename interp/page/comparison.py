@@ -6,7 +6,18 @@ from typing import Any
 
 import pandas as pd
 
-from interp.comparison_words import (
+from interp.figures.ablation_maps import ablation_maps
+from interp.figures.accuracy_of_groups import accuracy_of_groups
+from interp.figures.heads import metric_name
+from interp.figures.lines import Line
+from interp.figures.style import RUNS, plain
+from interp.findings.runs import RunFindings
+from interp.page.data import page_data
+from interp.page.html import render, write_html
+from interp.page.study_sources import ABLATION
+from interp.panels.panel import Panel, panel
+from interp.panels.sources import Source, columns_of, command
+from interp.words.comparison import (
     chosen_metrics,
     described,
     differences_table,
@@ -15,18 +26,7 @@ from interp.comparison_words import (
     run_maps,
     summary_table,
 )
-from interp.figures.ablation_maps import ablation_maps
-from interp.figures.accuracy_of_groups import accuracy_of_groups
-from interp.figures.heads import metric_name
-from interp.figures.lines import Line
-from interp.figures.style import RUNS, plain
-from interp.intervals import wilson
-from interp.page.data import page_data
-from interp.page.html import render, write_html
-from interp.page.study_sources import ABLATION
-from interp.panel import Panel, panel
-from interp.run_findings import RunFindings
-from interp.sources import Source, columns_of, command
+from interp.words.intervals import wilson
 
 _DASHES = ("solid", "dash")
 

@@ -7,8 +7,8 @@ from markupsafe import Markup
 from interp.figures.attention_patterns import HeadAttention, pattern_properties
 from interp.figures.style import ON_DARK
 from interp.page.html import script_json
-from interp.panel import Panel
-from interp.sources import Source, csv_files
+from interp.panels.panel import Panel
+from interp.panels.sources import Source, csv_files
 
 
 def page_data(panels: Iterable[Panel], sources: Iterable[Source], heads: Sequence[HeadAttention] = ()) -> Markup:

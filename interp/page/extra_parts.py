@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from pandas import DataFrame
 
-from interp.data_tables import DataTable, number
-from interp.extras import Extras
 from interp.figures.faithfulness import faithfulness
 from interp.figures.trajectories import trajectories
-from interp.panel import Panel, panel
-from interp.primitive_words import primitive_sentences, primitives_table, shared_sentence
-from interp.reuse_words import (
+from interp.findings.extras import Extras
+from interp.panels.panel import Panel, panel
+from interp.panels.sources import Source, columns_of, command
+from interp.words.primitives import primitive_sentences, primitives_table, shared_sentence
+from interp.words.reuse import (
     association_sentences,
     association_table,
     cross_sentences,
@@ -19,7 +19,7 @@ from interp.reuse_words import (
     leads_table,
     quantity_name,
 )
-from interp.sources import Source, columns_of, command
+from interp.words.tables import DataTable, number
 
 FOLLOWED = (
     ("mean_absolute_difference", "accuracy"),

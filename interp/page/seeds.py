@@ -3,25 +3,25 @@
 from pathlib import Path
 from typing import Any
 
-from interp.data_tables import DataTable, settings_table
-from interp.extras import Extras
-from interp.head_words import heads_sentence
-from interp.overlap_words import overlap_headline, overlap_words
+from interp.findings.extras import Extras
+from interp.findings.seeds import SeedFindings
 from interp.page.data import page_data
 from interp.page.extra_parts import extra_parts
 from interp.page.html import render, write_html
 from interp.page.study_sources import ABLATION
-from interp.seed_findings import SeedFindings
-from interp.seed_panels import (
+from interp.panels.seeds import (
     seed_accuracy_panels,
     seed_map_panels,
     seed_maps,
     seed_metrics,
     seed_scatter_panels,
 )
-from interp.seed_words import gains_table, primitive_seeds_table, seed_verdict, shared_seeds_sentence
-from interp.sources import Source, columns_of, command
-from interp.verdict import quoted
+from interp.panels.sources import Source, columns_of, command
+from interp.words.heads import heads_sentence
+from interp.words.overlap import overlap_headline, overlap_words
+from interp.words.seeds import gains_table, primitive_seeds_table, seed_verdict, shared_seeds_sentence
+from interp.words.tables import DataTable, settings_table
+from interp.words.verdict import quoted
 
 
 def write_seeds(findings: SeedFindings, path: Path) -> Path:

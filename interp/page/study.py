@@ -5,16 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from analyses.transfer.study_results import StudyResults
-from interp.data_tables import DataTable, accuracy_table, settings_table
-from interp.extras import NO_EXTRAS, Extras
 from interp.figures.attention_patterns import by_head, strongest_keys
-from interp.head_words import heads_sentence, heads_table
-from interp.overlap_words import correction_note, overlap_headline, overlap_words
+from interp.findings.extras import NO_EXTRAS, Extras
 from interp.page.data import page_data
 from interp.page.extra_parts import extra_parts
 from interp.page.html import render, write_html
 from interp.page.study_sources import study_sources
-from interp.panels import (
+from interp.panels.study import (
     by_length_panel,
     map_panels,
     scatter_panels,
@@ -23,7 +20,10 @@ from interp.panels import (
     too_few_right,
     training_panels,
 )
-from interp.verdict import quoted, verdict
+from interp.words.heads import heads_sentence, heads_table
+from interp.words.overlap import correction_note, overlap_headline, overlap_words
+from interp.words.tables import DataTable, accuracy_table, settings_table
+from interp.words.verdict import quoted, verdict
 
 BY_LOSS = (
     "Too few answers are right at this length for exact match to show what a head does, so heads are measured by the "

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analyses.transfer.study_results import StudyResults
-from interp.sources import Source, columns_of, command
+from interp.panels.sources import Source, columns_of, command
 
 ABLATION = ("task", "length", "kind", "metric", "layer", "head", "clean", "ablated", "effect", "stderr", "n")
 

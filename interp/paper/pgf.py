@@ -12,7 +12,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from numpy.typing import ArrayLike
 
-from interp.latex import escaped
+from interp.terminal.latex import escaped
 from tasks.errors import InvalidValueError
 
 _HEAD = r"""%% A pgf picture. In the document: \usepackage{pgf}, and \input{this file} where the figure belongs.

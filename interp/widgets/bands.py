@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analyses.reuse.length_effects import Zone, zone_lengths
-from interp.lengths import default_length
+from interp.asking.lengths import default_length
 from tasks import InvalidValueError, Task
 from training import Run
 

@@ -11,9 +11,9 @@ from analyses.effects import HeadEffects
 from analyses.examples import AT_ONCE, Running
 from analyses.heads import Head, all_heads
 from analyses.reuse.run_effects import Measured, run_effects
+from interp.asking.options import Which
 from interp.figures.heads import HeadMap, head_map
-from interp.keeping import kept
-from interp.options import Which
+from interp.measuring.keeping import kept
 from interp.widgets.bands import Band, bands_of
 from interp.widgets.head_views import Prompts, ReadOutMap, prompts_of, read_out_map
 from interp.widgets.length_effect import LengthEffect, length_effect

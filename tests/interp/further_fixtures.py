@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from analyses.transfer.seed_study import SeedStudyResults
-from interp.extras import Extras
-from interp.run_findings import RunFindings
-from interp.seed_findings import SeedFindings
+from interp.findings.extras import Extras
+from interp.findings.runs import RunFindings
+from interp.findings.seeds import SeedFindings
 from tests.interp.page_fixtures import MadeUp, overlap_table, study_results
 from tests.interp.seed_results import seed_results
 

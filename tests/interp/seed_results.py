@@ -11,7 +11,7 @@ from analyses.reuse.leads import leads
 from analyses.reuse.over_training import METRICS
 from analyses.transfer.gain import transfer_gains
 from analyses.transfer.seed_study import SeedStudyResults, by_condition
-from interp.seed_studies import TABLES
+from interp.studies.seeds import TABLES
 from tests.analyses.models import seeded
 from training.files import write_json, write_table
 

@@ -13,7 +13,7 @@ import pytest
 from torch import Tensor
 
 import analyses.transfer.study
-import interp.studies  # noqa: F401 - before the fixture replaces Study, so that its annotations mean the real one.
+import interp.studies.study  # noqa: F401 - before the fixture replaces Study, so that its annotations mean the real one.
 from analyses import HeadOverlap
 from analyses.interventions import Intervention
 from interp.cli import run

@@ -14,11 +14,11 @@ import pytest
 from analyses.metrics import list_metrics
 from analyses.primitives.registry import list_primitives
 from analyses.probing.catalogue import list_labels
-from interp import known_names
 from interp.cli import app, run
 from interp.commands.completion import SCRIPTS
-from interp.completing import candidates
-from interp.shell_words import escaped, replacements, words_of
+from interp.completion import known_names
+from interp.completion.completing import candidates
+from interp.completion.shell_words import escaped, replacements, words_of
 from tasks import list_groups, list_tasks
 from tests.interp.conftest import Refused
 from training.presets import list_presets

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from interp.console import Monitor, check_output, emit, say, show, tables_aside
-from interp.options import Output
+from interp.asking.options import Output
+from interp.terminal.console import Monitor, check_output, emit, say, show, tables_aside
 from tasks import InvalidValueError
 from training import Progress
 

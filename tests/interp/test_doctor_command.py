@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from interp import checkup, installed
 from interp.cli import run
+from interp.doctor import checkup, installed
 
 
 def found(capsys: pytest.CaptureFixture[str], *, code: int = 0) -> dict[str, dict[str, str]]:
@@ -33,7 +33,7 @@ def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             return "2.13.0+cpu" if name == "torch" else "9999.1"
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("interp.installed.version", version_of)
+    monkeypatch.setattr("interp.doctor.installed.version", version_of)
     return tmp_path
 
 
@@ -78,7 +78,7 @@ def test_an_extra_that_is_missing_and_the_command_that_gets_it(
     assert (row["state"], row["found"]) == ("missing", "lacks ray")
     checkout = installed.CHECKOUT
     assert row["advice"].endswith(f" -m pip install -c {checkout}/constraints.txt -e '{checkout}[ray]'")
-    monkeypatch.setattr("interp.installed.CHECKOUT", healthy / "site-packages")  # from a wheel
+    monkeypatch.setattr("interp.doctor.installed.CHECKOUT", healthy / "site-packages")  # from a wheel
     assert found(capsys)["extra ray"]["advice"].endswith(" -m pip install --upgrade 'interp-toolkit[ray]'")
     assert run(["doctor"]) == 0
     assert "extra ray: " in capsys.readouterr().err
@@ -97,7 +97,7 @@ def test_a_needed_package_that_is_old_or_missing_is_broken(
             raise PackageNotFoundError(name)
         return there
 
-    monkeypatch.setattr("interp.installed.version", version_of)
+    monkeypatch.setattr("interp.doctor.installed.version", version_of)
     row = found(capsys, code=1)["package pandas"]
     assert (row["state"], row["found"]) == ("broken", there or "not there")
     assert " -m pip install " in row["advice"]
@@ -151,7 +151,9 @@ def test_a_card_that_this_torch_cannot_use(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_is_installed_here_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interp.installed.CHECKOUT", tmp_path)  # no sources: what was installed says what is needed
+    monkeypatch.setattr(
+        "interp.doctor.installed.CHECKOUT", tmp_path
+    )  # no sources: what was installed says what is needed
     needed, _ = installed.requirements()
     torch_ = next(one for one in needed if one.name == "torch")
     assert torch_.installed == version("torch")

@@ -8,7 +8,7 @@ import pytest
 
 from analyses import GeneralizationGap
 from interp.cli import run
-from interp.seed_studies import read_results
+from interp.studies.seeds import read_results
 from tests.interp.conftest import PRESET, Refused, listing
 from tests.interp.seed_results import written
 from training import load_run

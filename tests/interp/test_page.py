@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.data_tables import accuracy_table, settings_table
 from interp.figures.heads import HeadMap
-from interp.head_words import heads_sentence, heads_table
-from interp.intervals import UNDEFINED, newcombe, wilson
-from interp.overlap_words import correction_note, estimate_sentence, null_sentence, overlap_headline, overlap_words
 from interp.page import render_page, rich, script_json, write_page
-from interp.verdict import percent, points, quoted, verdict
+from interp.words.heads import heads_sentence, heads_table
+from interp.words.intervals import UNDEFINED, newcombe, wilson
+from interp.words.overlap import correction_note, estimate_sentence, null_sentence, overlap_headline, overlap_words
+from interp.words.tables import accuracy_table, settings_table
+from interp.words.verdict import percent, points, quoted, verdict
 from tasks import InvalidValueError
 from tests.interp.page_fixtures import MadeUp, study_results
 

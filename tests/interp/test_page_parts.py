@@ -14,21 +14,21 @@ import pandas as pd
 import pytest
 
 from interp.cli import app
-from interp.comparison_words import differences_table, overlap_comparison, summary_table
-from interp.data_tables import interval, number
 from interp.figures.style import contrast
 from interp.page import render_comparison, render_page, render_seeds, write_comparison, write_seeds
 from interp.page.html import TEMPLATES
-from interp.primitive_words import primitive_sentences, primitives_table, shared_sentence
-from interp.reuse_words import (
+from interp.panels.sources import Source, command, csv_text
+from interp.words.comparison import differences_table, overlap_comparison, summary_table
+from interp.words.primitives import primitive_sentences, primitives_table, shared_sentence
+from interp.words.reuse import (
     association_sentences,
     association_table,
     cross_sentences,
     cross_table,
     leads_table,
 )
-from interp.seed_words import gains_table, primitive_seeds_table, seed_verdict, shared_seeds_sentence
-from interp.sources import Source, command, csv_text
+from interp.words.seeds import gains_table, primitive_seeds_table, seed_verdict, shared_seeds_sentence
+from interp.words.tables import interval, number
 from tests.interp.further_fixtures import CROSS, PRIMITIVE, SHARED, extras, run_findings, seed_findings
 from tests.interp.page_fixtures import MadeUp, study_results
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from interp.console import check_output, emit
-from interp.latex import escaped, latex_table
-from interp.options import Output
+from interp.asking.options import Output
+from interp.terminal.console import check_output, emit
+from interp.terminal.latex import escaped, latex_table
 
 NAN = float("nan")
 

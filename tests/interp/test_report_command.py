@@ -7,8 +7,8 @@ import pytest
 
 from analyses import Primitives, shared_primitives
 from interp.cli import run
-from interp.extras import extras_of
-from interp.run_findings import run_findings
+from interp.findings.extras import extras_of
+from interp.findings.runs import run_findings
 from tasks import InvalidValueError
 from tests.interp.conftest import listing
 from training import HookedTransformer, load_run
@@ -43,7 +43,7 @@ def test_the_findings_of_a_run_are_those_of_the_commands(here: Path, tmp_path: P
 
 def test_too_many_runs_are_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = load_run("tiny")
-    monkeypatch.setattr("interp.run_findings.runs_of", lambda names: [one] * 9)
+    monkeypatch.setattr("interp.findings.runs.runs_of", lambda names: [one] * 9)
     with pytest.raises(InvalidValueError, match="^one page compares at most 8 runs, got 9; name fewer"):
         run_findings(["a sweep"])
 
@@ -53,7 +53,7 @@ def test_extras_are_what_the_commands_have_kept(
 ) -> None:
     one = load_run("tiny")
     assert not len(extras_of(one, "tiny").circuit)
-    monkeypatch.setattr("interp.extras.Primitives", lambda: Primitives(permutations=20))
+    monkeypatch.setattr("interp.findings.extras.Primitives", lambda: Primitives(permutations=20))
     measured = extras_of(one, "tiny", missing="measure")
     assert set(measured.primitives["task"]) == {"shift", "copy"}
     by_task = [part for _, part in measured.primitives.groupby("task", sort=False)]

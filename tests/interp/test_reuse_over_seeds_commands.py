@@ -14,7 +14,7 @@ from analyses.reuse import attention as attention_module
 from analyses.reuse import leads as leads_module
 from analyses.reuse import over_training, overlap
 from interp.cli import run
-from interp.seed_studies import TABLES, read_results
+from interp.studies.seeds import TABLES, read_results
 from tasks import BrokenRunError
 from tests.interp.conftest import PRESET, Refused, listing
 from training import Run, list_runs, load_run, named_generator

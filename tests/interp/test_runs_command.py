@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from interp import run_folders
 from interp.cli import run
-from interp.run_facts import damage
-from interp.run_folders import folder_at
-from interp.run_table import age, disk
+from interp.runs import folders as run_folders
+from interp.runs.facts import damage
+from interp.runs.folders import folder_at
+from interp.runs.table import age, disk
 from tests.interp.conftest import Refused, listing
 from training import finding, folder, run_config, runs
 

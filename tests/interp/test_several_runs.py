@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from interp.several_runs import alike, runs_of
+from interp.runs.several import alike, runs_of
 from tasks import BrokenRunError, InvalidValueError, UnknownNameError
 from tests.training.sweep.quick import quick_grid
 from tests.training.tiny import tiny_config

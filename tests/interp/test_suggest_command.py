@@ -11,10 +11,10 @@ import pytest
 from analyses.suggestion import ranking, validation_table
 from analyses.suggestion.ranking import RANK_BY
 from analyses.suggestion.scores import RANKINGS
+from interp.asking.options import Form
 from interp.cli import run
 from interp.commands import suggest
 from interp.commands.suggest import Evidence, Pool
-from interp.options import Form
 from tests.interp.conftest import PRESET, Refused
 from training import list_runs, load_run
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from interp.cli import run
-from interp.sweep_table import SweepMonitor, headline
+from interp.terminal.sweep_table import SweepMonitor, headline
 from tasks import InterpError
 from tests.interp.conftest import PRESET, Refused
 from training import Grid, Progress, list_runs, read_grid, run_sweep

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from interp.terminal_table import laid_out
+from interp.terminal.table import laid_out
 
 
 def text(table: pd.DataFrame, *, width: int, columns: list[str] | None = None) -> tuple[str, list[str]]:

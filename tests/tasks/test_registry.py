@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from interp.asking.groups import chosen_task
 from interp.cli import run
-from interp.groups import chosen_task
 from tasks import (
     InvalidValueError,
     Member,

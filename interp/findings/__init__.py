@@ -1,0 +1,1 @@
+"""What runs and studies hold for a page, gathered."""

@@ -1,0 +1,1 @@
+"""Analyses as the commands ask for them: with bars, and kept with the run."""

@@ -1,0 +1,1 @@
+"""Figures as the report page holds them: data, legend, description, numbers."""

@@ -1,0 +1,1 @@
+"""What lies under `runs`: listed, compared, removed, without loading torch."""

@@ -1,0 +1,1 @@
+"""Studies and their pages as the command line runs them."""

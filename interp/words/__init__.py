@@ -1,0 +1,1 @@
+"""What was found, in plain words and as rows of tables."""
