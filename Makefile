@@ -19,8 +19,8 @@ SPEC := pyproject.toml constraints.txt
 demo: $(RUNTIME) ## Train the demonstration study and write its report page (finished work is reused)
 	@$(BIN)/interp demo
 
-test: $(DEV) ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(DEV) ## Run the tests, a process for each core
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(DEV) ## Lint, formatting, types, import rules
 	$(BIN)/ruff check .

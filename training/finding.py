@@ -5,6 +5,7 @@ from pathlib import Path
 from tasks import BrokenRunError
 from tasks.errors import unknown_name
 from training.files import read_json
+from training.pretrained.shards import INDEX, WHOLE
 from training.run_config import ROOT, read_config, run_name
 from training.runs import PARTIAL, STUDY, Run
 
@@ -13,11 +14,19 @@ SWEEP = "sweep.json"
 
 
 def list_runs(root: Path = ROOT) -> list[str]:
-    """The names of all finished runs (those of sweeps too) and studies under a folder, newest last."""
-    runs = [path.parent for path in root.rglob("config.json")]
+    """The names of all finished runs (those of sweeps too) and studies under a folder, newest last.
+
+    Pretrained checkpoints, which have a `config.json` of their own kind, are none.
+    """
+    runs = [path.parent for path in root.rglob("config.json") if not _holds_weights(path.parent)]
     studies = [path.parent for path in root.rglob(STUDY) if (path.parent / "auxiliary" / "config.json").is_file()]
     whole = [path for path in runs + studies if not any(part.endswith(PARTIAL) for part in path.parts)]
     return [run_name(path, root) for path in sorted(whole, key=lambda path: (_finished_at(path), path.name))]
+
+
+def _holds_weights(folder: Path) -> bool:
+    """Whether it is a pretrained checkpoint's; a run has its weights in `checkpoints`."""
+    return any((folder / name).is_file() for name in (WHOLE, INDEX))
 
 
 def _finished_at(folder: Path) -> int:

@@ -10,14 +10,14 @@ from tasks.errors import unknown_name
 from training.config import ModelConfig, StartConfig, TrainConfig
 from training.model import HookedTransformer
 from training.pretrained import Checkpoint, TokenMap, load_for_tasks, open_checkpoint
-from training.pretrained.source import find_folder
+from training.pretrained.source import find_folder, split_place
 from training.pretrained.tokenizer import FILE
 from training.randomness import named_generator
 
 
 def start_at(place: str) -> dict[str, str]:
     """The keys of a `StartConfig` that say where a checkpoint is, from `FOLDER_OR_NAME[@REVISION]`."""
-    name, _, revision = place.partition("@")
+    name, revision = split_place(place)
     return {"checkpoint": name, **({"revision": revision} if revision else {})}
 
 

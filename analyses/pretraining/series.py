@@ -41,14 +41,14 @@ class PretrainingSeries:
     @property
     def revisions(self) -> tuple[str, ...]:
         """The revisions, as the axis `start.revision` of a grid names them."""
-        return tuple(place.partition("@")[2] for _, place in self.points)
+        return tuple(place.rpartition("@")[2] for _, place in self.points)
 
     @classmethod
     def of_folder(cls, folder: Path | str) -> "PretrainingSeries":
         """The checkpoints in a folder, each in a folder named `step-N`.
 
         Raises:
-            InvalidValueError: The folder has fewer than two of them.
+            InvalidValueError: The folder has fewer than two of them, or two of one step.
         """
         names = [path.name for path in Path(folder).glob("step-*") if path.is_dir()]
         if len(names) < 2:
@@ -56,7 +56,7 @@ class PretrainingSeries:
                 f"{str(folder)!r} has {len(names)} folders named 'step-N', and a series needs two or more; name the "
                 "folder that holds the checkpoints"
             )
-        return cls.named({pretraining_step(name): f"{folder}@{name}" for name in names})
+        return cls(tuple(sorted((pretraining_step(name), f"{folder}@{name}") for name in names)))
 
     @classmethod
     def named(cls, places: Mapping[int, str]) -> "PretrainingSeries":
@@ -68,9 +68,9 @@ def pretraining_step(revision: str) -> int:
     """The step in a revision's name: its last whole number, as in `step-160000` or `stage1-step1000`.
 
     Raises:
-        InvalidValueError: The name has no number.
+        InvalidValueError: The name has no number, or is that of a commit.
     """
-    numbers = re.findall(r"\d+", revision)
+    numbers = [] if re.fullmatch(r"[0-9a-f]{40}", revision) else re.findall(r"\d+", revision)
     if not numbers:
         raise InvalidValueError(
             f"revision {revision!r} does not say its pretraining step; name checkpoints as 'step-N', or give each "

@@ -8,6 +8,7 @@ import pandas as pd
 from analyses.pretraining.finetuned import Finetuned
 from analyses.statistics.seeds import t_interval
 from analyses.transfer.gain import transfer_gains
+from tasks import InvalidValueError
 from training.runs import Weights
 
 POINT = ["group", "condition", "pretraining_step", "seed"]
@@ -51,14 +52,37 @@ def pretraining_transfer(accuracy: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row per run and quantity: group, condition, pretraining_step, seed, quantity, value, lengths (as text), n.
+
+    Raises:
+        InvalidValueError: Several runs of one group, condition, step and seed; or nothing was measured beyond the main
+            task's lengths.
     """
+    _check(accuracy)
     rows = []
     for group in accuracy["group"].unique():
         of_group = accuracy[accuracy["group"] == group]
         measured = of_group[of_group["length"] <= of_group["auxiliary_length"].max()]
+        if not (measured["length"] > measured["main_length"]).any():
+            raise InvalidValueError(
+                f"group {group!r}: nothing was measured beyond the main task's length "
+                f"{of_group['main_length'].max()} up to {of_group['auxiliary_length'].max()}, the longest auxiliary's; "
+                "name such lengths as measure.lengths"
+            )
         for _, part in measured.groupby(POINT, sort=False):
             rows += _of_run(part)
     return pd.DataFrame(rows)
+
+
+def _check(accuracy: pd.DataFrame) -> None:
+    runs = accuracy[[*POINT, "run"]].drop_duplicates()
+    twice = runs[runs.duplicated(POINT, keep=False)]
+    if len(twice):
+        first = twice.iloc[0]
+        same = twice[(twice[POINT] == first[POINT]).all(axis=1)]
+        raise InvalidValueError(
+            f"{', '.join(f'{name} {first[name]}' for name in POINT)}: {len(same)} runs, {', '.join(same['run'])}; they "
+            "differ in something else, so choose the runs of one value of it, or sweep each in a grid of its own"
+        )
 
 
 def _of_run(part: pd.DataFrame) -> list[dict[str, object]]:

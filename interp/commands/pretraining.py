@@ -79,9 +79,9 @@ def _reuse(runs: "list[Finetuned]", *, n: int, weights: str) -> "pd.DataFrame":
 
     reuse = PretrainingReuse(n=n, weights=weights)
     paired = [one for one in runs if len(one.run.mixture) > 1]
-    if not paired:
+    if not any(one.condition == "auxiliary" for one in paired):
         raise InvalidValueError(
-            "the sweep has no run of several tasks, so nothing can be shared; add condition = 'auxiliary'"
+            "the sweep has no finished run with the auxiliary, so nothing can be shared; add condition = 'auxiliary'"
         )
     tables: list[pd.DataFrame] = []
     with counting() as bar:
@@ -107,9 +107,11 @@ def _association(transfer: "pd.DataFrame", reuse: "pd.DataFrame", *, draws: int,
     means = reuse.groupby([*point, "quantity", "when"], as_index=False)["value"].mean()
     named = means.assign(quantity=means["quantity"] + ", " + means["when"])
     outcomes = pd.concat([transfer, named], ignore_index=True)
+    by = ("group", "condition", "quantity")
     if outcomes["pretraining_step"].nunique() < FEWEST:
-        return pd.DataFrame()
-    by, generator = ("group", "condition", "quantity"), named_generator(seed, "pretraining")
+        say(f"fewer than {FEWEST} checkpoints, so no correlation with the pretraining step")
+        return pd.DataFrame(columns=[*by, "spearman", "p", "q"])
+    generator = named_generator(seed, "pretraining")
     return pretraining_association(outcomes, by=by, draws=draws, generator=generator)
 
 
@@ -136,7 +138,7 @@ def _summary(transfer: "pd.DataFrame", reuse: "pd.DataFrame", quantity: str) -> 
     wide = beyond.pivot(index=[*point, "seed"], columns="condition", values="value")
     if "alone" in wide:
         alone = wide["alone"].groupby(level=point).mean().rename("alone").reset_index()
-        gains = (wide["auxiliary"] - wide["alone"]).rename("value").reset_index()
+        gains = (wide["auxiliary"] - wide["alone"]).dropna().rename("value").reset_index()
         gain = over_pretraining(gains, by=["group"]).drop(columns="seeds")
         gain[["low", "high"]] = gain[["low", "high"]].clip(-1, 1)
         gain = gain.rename(columns={"mean": "gain", "low": "gain_low", "high": "gain_high"})

@@ -136,7 +136,7 @@ def remove(*names: str, yes: Annotated[bool, Flag] = False) -> int:
             raise InvalidValueError("removing asks first, and there is no terminal to answer from; add --yes")
         seen = _seen(run_table(folders), inside=None)
         show(seen, columns=("run", "group", "steps", "seed", "age", "disk"), title="to be removed for good")
-        if input("Remove? [y/N] ").strip().lower() not in ("y", "yes"):
+        if not _agreed():
             say("nothing was removed")
             return 1
     for folder in folders:
@@ -144,3 +144,12 @@ def remove(*names: str, yes: Annotated[bool, Flag] = False) -> int:
             remove_folder(folder)
         say(f"removed: {folder.path}")
     return 0
+
+
+def _agreed() -> bool:
+    """Whether the person at the terminal says yes; the end of input, Ctrl-D, is a no."""
+    try:
+        return input("Remove? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        say("")
+        return False

@@ -88,8 +88,8 @@ def train(
     if condition != "alone" and not (chosen.auxiliaries if condition == "auxiliary" else chosen.controls):
         raise InvalidValueError(f"group {chosen.name!r} has no {condition} tasks; choose another condition")
     preset = preset or ("finetune" if from_ else "small")
-    loaded = load_preset(preset).override(set_)
-    study = Study(chosen, loaded.starting(from_) if from_ else loaded, seed=seed)
+    loaded = load_preset(preset)
+    study = Study(chosen, (loaded.starting(from_) if from_ else loaded).override(set_), seed=seed)
     own = (mixture.main, mixture.auxiliary) if mixture.main else ()
     changes = (set_, () if form == Form() else form, own, *((from_,) if from_ else ()))
     path = ROOT / (name or default_name(f"{chosen.name}-{condition}", preset, seed, changes=changes))

@@ -1,5 +1,6 @@
 """Words of a command line as bash writes them: what an unfinished line says, and how a word is written in its place."""
 
+import re
 from collections.abc import Sequence
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%^")
@@ -40,8 +41,10 @@ def replacements(found: Sequence[str], raw: str, breaks: str) -> list[str]:
         raw: The unfinished word, as it is written.
         breaks: The signs that end a word, COMP_WORDBREAKS.
     """
-    if raw[:1] in ("'", '"'):
-        return [one for one in found if raw[0] not in one]
+    if raw[:1] == "'":
+        return [one for one in found if "'" not in one]
+    if raw[:1] == '"':  # in which "$" and "`" run what follows, and "!" brings back what was typed before
+        return [re.sub(r"[\\$`]", r"\\\g<0>", one) for one in found if not {'"', "!"} & set(one)]
     cut = 0
     for place, sign in enumerate(raw):
         if sign in breaks and sign not in "\"'" and (place == 0 or raw[place - 1] != "\\"):

@@ -59,11 +59,11 @@ def pretraining_figure(
                 part = beyond[(beyond["group"] == group) & (beyond["condition"] == condition)]
                 look = _Look(place, dashes, condition == "auxiliary", beside + _BESIDE * (condition == "alone"))
                 label = name if condition == "auxiliary" else f"{name}, {condition}"
-                _line(first, part, steps, label, look, least=0)
+                _line(first, part, steps, label, look, least=0.0)
             for when, dashes in (("before", "--"), ("after", "-")):
                 part = alike[(alike["group"] == group) & (alike["when"] == when)]
                 look = _Look(place, dashes, when == "after", beside + _BESIDE * (when == "before"))
-                _line(second, part, steps, f"{name}, {when}", look, least=-1)
+                _line(second, part, steps, f"{name}, {when}", look, least=-1.0)
         first.set(ylabel="exact match of main task\nbeyond its lengths", ylim=(-0.02, 1.02))
         second.set(ylabel=f"{_LABELS[quantity]}\nof main and auxiliary")
         second.set_ylim(top=1.02)

@@ -20,6 +20,9 @@ Kind = Literal["run", "study", "sweep", "folder"]
 _DEPTH = 5
 """How deep runs are looked for."""
 
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+"""A pretrained checkpoint has one of these beside a `config.json` of its own kind, and is no run."""
+
 _MARKS: dict[str, Kind] = {SWEEP: "sweep", STUDY: "study", CONFIG: "run"}
 """What a folder is, by the first of these files that it has."""
 
@@ -74,7 +77,7 @@ class Folder:
 def folder_at(path: Path) -> Folder | None:
     """The run, study or sweep in a folder, if it is one."""
     for mark, kind in _MARKS.items():
-        if (path / mark).is_file():
+        if (path / mark).is_file() and not (mark == CONFIG and any((path / name).is_file() for name in WEIGHTS)):
             return Folder(path, kind)
     return None
 

@@ -30,7 +30,7 @@ def removable(name: str) -> Folder:
 
     Raises:
         UnknownNameError: There is no such run, study or sweep.
-        InvalidValueError: It is something else, a link, or not below `runs`.
+        InvalidValueError: It is something else, a link, not below `runs`, or holds something of another's.
     """
     from tasks import InvalidValueError
     from tasks.errors import unknown_name
@@ -47,7 +47,42 @@ def removable(name: str) -> Folder:
         raise InvalidValueError(f"{name!r} is a link or lies behind one, which is not followed; remove it by hand")
     if not _is_ours(folder):
         raise InvalidValueError(f"{name!r} does not look like a {folder.kind} of ours; remove it by hand if you must")
+    refuse_others(folder)
     return folder
+
+
+_OURS = frozenset(
+    {
+        *_OF_A_RUN, STUDY, SWEEP, "results", "results.parquet", "cells.parquet", "figures", "tables", "report.html",
+        "comparison.html",
+    }
+)  # fmt: skip
+"""What the toolkit writes into a run, a study or a sweep, beside their runs."""
+
+
+def refuse_others(folder: Folder) -> None:
+    """Raises InvalidValueError if something in the folder, or in one of its runs, is not the toolkit's."""
+    from tasks import InvalidValueError
+
+    runs = {run.path for run in folder.runs}
+    others = sorted(
+        str(place.relative_to(folder.path))
+        for one in {folder.path, *runs}
+        if one.is_dir()
+        for place in one.iterdir()
+        if place.name not in _OURS and place not in runs and not _passing(place.name)
+    )
+    if others:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        raise InvalidValueError(
+            f"{str(folder.path)!r} holds what the toolkit did not write: {', '.join(others[:5])}{more}; move that away "
+            "first, or remove the folder by hand"
+        )
+
+
+def _passing(name: str) -> bool:
+    """Whether it is a file that is being written, or was when something was killed, a lock, or an unfinished run."""
+    return ".part" in name or name.endswith(".lock") or PARTIAL in name
 
 
 def remove_folder(folder: Folder) -> None:

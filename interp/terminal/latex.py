@@ -19,6 +19,9 @@ _SPECIAL = {
     "_": r"\_",
     "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}",
+    "<": r"\textless{}",  # in LaTeX's own fonts these three are other signs
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
 }
 
 _PROBABILITIES = re.compile(r"(.*_)?[pq](_.*)?")
@@ -51,20 +54,26 @@ def latex_table(table: "pd.DataFrame", *, columns: Sequence[str], title: str) ->
     shown = [name for name in columns if name not in hidden]
     cells = [_column(table, name, ends.get(name)) for name in shown]
     kinds = "".join("r" if _is_number(table[name]) else "l" for name in shown)
-    head = " & ".join(escaped(name.replace("_", " ")) for name in shown)
-    rows = [" & ".join(row) + r" \\" for row in zip(*cells, strict=True)]
+    head = _row([escaped(name.replace("_", " ")) for name in shown])
+    rows = [_row(row) for row in zip(*cells, strict=True)]
     lines = [
         "% " + " ".join(title.split()),
         r"% In the document: \usepackage{booktabs}. In brackets: the ends of intervals.",
         rf"\begin{{tabular}}{{{kinds}}}",
         r"\toprule",
-        head + r" \\",
+        head,
         r"\midrule",
         *rows,
         r"\bottomrule",
         r"\end{tabular}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    r"""A line of the table: behind `\\` and a rule, LaTeX would take a "[" or "*" that comes first for their option."""
+    guard = "{}" if cells[0].startswith(("[", "*")) else ""
+    return guard + " & ".join(cells) + r" \\"
 
 
 def _is_number(values: "pd.Series") -> bool:

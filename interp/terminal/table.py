@@ -83,10 +83,17 @@ def _with_heads(table: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, 
     if place == 0 or columns[place - 1] != "layer":
         return table, columns
     pairs = zip(table["layer"], table["head"], strict=True)
-    heads = [None if pd.isna(layer) else f"{layer}" if pd.isna(head) else f"{layer}.{head}" for layer, head in pairs]
+    heads = [
+        None if pd.isna(layer) else f"{layer:.0f}" if pd.isna(head) else _name(layer, head) for layer, head in pairs
+    ]
     return table.assign(head=pd.Series(heads, index=table.index, dtype=object)), [
         name for name in columns if name != "layer"
     ]
+
+
+def _name(layer: object, head: object) -> str:
+    """A head as options write it; missing ones elsewhere in a column have made numbers of it that have a point."""
+    return ".".join(part if isinstance(part, str) else f"{part:.0f}" for part in (layer, head))
 
 
 def _columns(table: pd.DataFrame, names: Sequence[str]) -> list[_Column]:

@@ -177,13 +177,14 @@ class Explored:
         )
 
     def read_out(self, question: Question, head: Head) -> ReadOutMap:
-        """What a head argues for when it attends to a token, with nothing else around."""
+        """What a head argues for when it attends to a token, with nothing else around.
+
+        Read by the unembedding of the question's first task, if the run has one for each.
+        """
         tasks = [self.task(name) for name in question.tasks]
         key = ("read-out", question.tasks, question.step, head)
-        return self._once(key, lambda: read_out_map(self.model(question.step), tasks, head, task_head=self._heads(0)))
-
-    def _heads(self, place: int) -> int:
-        return self.run.task_head(self.names[place])
+        task_head = self.run.task_head(question.first)
+        return self._once(key, lambda: read_out_map(self.model(question.step), tasks, head, task_head=task_head))
 
     def verdicts(self, question: Question) -> pd.DataFrame | None:
         """The primitives of both tasks' heads, if they were located at this checkpoint and length."""

@@ -84,7 +84,7 @@ def cross_sentences(table: DataFrame) -> list[str]:
 def _sentence(row: dict[Any, Any]) -> str:
     seeds = f"over {row['seeds']} seeds" if row["seeds"] > 1 else f"in seed {row['seed']}"
     signed = float(row["expected"]) * float(row["detrended"])
-    goes = "goes with" if signed > 0 else "goes against"
+    goes = "goes with" if signed > 0 else "goes against" if signed < 0 else "goes neither with nor against"
     sure = "" if row["q"] < LEVEL else ", which shifted series often reach too"
     text = (
         f"With {quoted([str(row['auxiliary'])])}, {seeds}, a smaller map difference {goes} a smaller gap "

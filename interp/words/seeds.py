@@ -156,9 +156,11 @@ def _sentences(
     sentences = [first]
     starts = {"alone": "Trained alone", "control": f"Trained with the unrelated {quoted(findings.others('control'))}"}
     for other, (gain, q) in gains.items():
-        sentences.append(
-            f"{starts[other]}, it answers {percent(means[other])}: the difference, seed by seed, is {points(gain)}, "
-            f"q = {q:.2g}."
+        told = (
+            f"the difference, seed by seed, is {points(gain)}, q = {q:.2g}"
+            if q == q
+            else "the difference was not measured"
         )
+        sentences.append(f"{starts[other]}, it answers {percent(means[other])}: {told}.")
     least = 2.0**-seeds
     return [*sentences, f"With {seeds} seeds, no sign-flip p can be below {least:.2g}, before it is corrected."]

@@ -114,6 +114,9 @@ def test_replacements_begin_behind_the_last_break() -> None:
     assert replacements(["a=b:c d"], "a=b:", breaks) == [r"c\ d"]
     assert replacements(["with space"], "'wi", breaks) == ["with space"]
     assert replacements(["it's"], "'it", breaks) == [], "no quote can stand in quotes"
+    assert replacements(["$(rm x)", "`a`", "b\\", 'a"', "!a", "a b"], '"', breaks) == [
+        r"\$(rm x)", r"\`a\`", r"b\\", "a b"
+    ], "nothing in a name is run"  # fmt: skip
     assert escaped("<a b>$") == r"\<a\ b\>\$"
 
 
@@ -134,6 +137,9 @@ TYPED = {
     "interp evaluate it\t": ["evaluate", "it's"],
     "interp evaluate \\$H\t": ["evaluate", "$HOME"],
     "interp evaluate 'with\t": ["evaluate", "with space"],
+    'interp evaluate "with\t': ["evaluate", "with space"],
+    'interp evaluate "\\$H\t': ["evaluate", "$HOME"],
+    'interp evaluate "$H\t': ["evaluate", "$HOME"],
     "interp evaluate grö\t": ["evaluate", "größe"],
     "interp evaluate gri\ton\t": ["evaluate", "grid/one"],
 }

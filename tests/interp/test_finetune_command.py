@@ -47,6 +47,16 @@ def test_lora_by_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (start.adaptation, start.rank, start.adapted) == ("lora", 2, "all")
 
 
+def test_keys_that_are_set_take_the_place_of_the_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("step-0", "step-8")):
+        write_tiny_checkpoint(tmp_path / "family" / name, seed=seed)
+    assert run(["train", "--from", "family@step-8", "--name", "set", *SHORT, "start.revision=step-0"]) == 0
+    start = load_run("set").config.start
+    assert start is not None
+    assert start.revision == "step-0"
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

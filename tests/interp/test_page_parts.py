@@ -165,6 +165,8 @@ def test_association_in_words() -> None:
             "q = 0.4, which shifted series often reach too)."
         )
     ]
+    (flat,) = association_sentences(pd.DataFrame([one | {"detrended": 0.0, "q": 1.0}]))
+    assert "a smaller map difference goes neither with nor against a smaller gap" in flat
     (row,) = association_table(pd.DataFrame(rows)).rows
     assert row[:3] == ("map difference (exact match)", "`copy`", "rises with the gap")
     assert row[3:] == ("+0.80", "+0.73 (+0.50 to +0.95)", "0.001", "0.5")

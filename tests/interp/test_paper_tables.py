@@ -32,7 +32,8 @@ def parsed(text: str) -> tuple[str, list[list[str]]]:
 def _plain(cell: str) -> str:
     cell = re.sub(r"\$([<-])\$", r"\1", cell).replace(r"$\infty$", "inf").replace(r"$-\infty$", "-inf")
     assert not re.search(r"(?<!\\)[$&%#_{}~^]", re.sub(r"\\text\w+\{\}", "", cell)), cell
-    for code, character in (("textbackslash", "\\"), ("textasciicircum", "^"), ("textasciitilde", "~")):
+    for code, character in (("textbackslash", "\\"), ("textasciicircum", "^"), ("textasciitilde", "~"),
+                            ("textless", "<"), ("textgreater", ">"), ("textbar", "|")):  # fmt: skip
         cell = cell.replace(f"\\{code}{{}}", character)
     return re.sub(r"\\([$&%#_{}])", r"\1", cell)
 
@@ -91,6 +92,14 @@ def test_zero_has_no_sign_and_an_empty_table_is_a_table() -> None:
 
 def test_escaped() -> None:
     assert escaped("a_1\n b") == r"a\_1 b"
+    assert escaped("p < 1|>") == r"p \textless{} 1\textbar{}\textgreater{}", "LaTeX's own font has others there"
+
+
+def test_no_row_begins_with_what_latex_takes_for_an_option() -> None:
+    # Behind "\\\\" and "\\midrule", "[shift]" would be a length, and "*" would vanish.
+    table = pd.DataFrame({"*": ["[shift]", "* a", "b"], "token": ["[1]", "*", "c"]})
+    lines = latex_table(table, columns=["*", "token"], title="").splitlines()
+    assert lines[4:-2] == [r"{}* & token \\", r"\midrule", r"{}[shift] & [1] \\", r"{}* a & * \\", r"b & c \\"]
 
 
 def test_out_by_its_ending(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

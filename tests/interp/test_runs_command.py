@@ -190,11 +190,20 @@ def test_names_of_any_kind_are_listed_and_removed(place: Path, capsys: pytest.Ca
     assert sorted(path.name for path in (place / "runs").iterdir()) == ["grid", "pair"]
 
 
+@pytest.mark.parametrize(("name", "told"), [("notes.md", "notes.md"), ("sub/thesis.tex", "sub")])
+def test_what_the_toolkit_did_not_write_is_not_removed(place: Path, refused: Refused, name: str, told: str) -> None:
+    mine = place / "runs" / "tiny" / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    refused(["runs", "remove", "tiny", "--yes"], f".*tiny' holds what the toolkit did not write: {told}; move that .*")
+    assert mine.read_text() == "mine"
+
+
 def test_removing_does_not_follow_links_inside(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(place / "runs/tiny", place / "elsewhere")
     (place / "runs/tiny/results/linked").parent.mkdir(exist_ok=True)
     (place / "runs/tiny/results/linked").symlink_to(place / "elsewhere")
-    (place / "runs/tiny/config-link").symlink_to(place / "elsewhere/config.json")
+    (place / "runs/tiny/results/config-link").symlink_to(place / "elsewhere/config.json")
     before = listing(place / "elsewhere")
     assert run(["runs", "remove", "tiny", "pair", "pair/alone", "grid/a-seed1", "--yes"]) == 0
     assert listing(place / "elsewhere") == before
@@ -215,6 +224,19 @@ def test_it_asks(
     assert "to be removed for good" in shown.out
     assert shown.err == ("removed: runs/tiny\n" if code == 0 else "nothing was removed\n")
     assert (place / "runs/tiny").is_dir() == (code == 1)
+
+
+def test_the_end_of_input_is_a_no(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(question: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", ended)
+    assert run(["runs", "remove", "tiny"]) == 1
+    assert capsys.readouterr().err.endswith("nothing was removed\n")
+    assert (place / "runs/tiny").is_dir()
 
 
 def test_an_interrupted_removal_can_be_finished(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

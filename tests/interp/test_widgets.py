@@ -19,6 +19,7 @@ from analyses import HeadAblation
 from analyses.heads import Head
 from interp.cli import run as run_command
 from interp.figures.heads import HeadMap
+from interp.paper import save_figure
 from interp.widgets import Explored, Exploring, HeadOverlapExplorer
 from interp.widgets.bands import bands_of
 from interp.widgets.chosen_head import frames, strongest
@@ -164,6 +165,13 @@ def test_the_read_out_is_the_ov_circuit(explored: Explored) -> None:
     ids = model.vocabulary.ids(found.tokens).numpy()
     np.testing.assert_allclose(found.logits, ov[np.ix_(ids, ids)], atol=1e-5)
     assert found.left_out == 0
+
+
+def test_the_read_out_is_by_the_first_task_of_the_pair(explored: Explored, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(type(explored.run), "task_head", lambda _, name: asked.append(name) or 0)
+    explored.read_out(replace(explored.first_question(), first="copy", second="shift"), Head(1, 1))
+    assert asked == ["copy"]
 
 
 def test_a_click_shows_another_head_and_filling_completes_it(explorer: HeadOverlapExplorer) -> None:
@@ -322,6 +330,16 @@ def test_names_are_escaped_everywhere(explored: Explored) -> None:
     shown = read_out_figure(ReadOutMap(("<i>", "b"), np.zeros((2, 2)), 0))
     assert shown.layout["xaxis"]["ticktext"][0] == "&lt;i&gt;"
     assert selection_figure(_map([[0.1]], NASTY), _map([[0.0]], "$y$"), metric="nll").axes[0].get_title("left")
+
+
+def test_the_selection_is_drawn_without_pixels(tmp_path: Path) -> None:
+    # 日 is not in the figures' font: a warning would fail the test. One effect of three is below zero: one hatch.
+    figure = selection_figure(
+        _map([[0.5, -0.2, 0.0]], "日本"), _map([[0.1, 0.2, 0.3]], "b"), metric="nll", chosen=Head(0, 1)
+    )
+    assert [len(axes.patches) - 1 for axes in figure.axes[:2]] == [1, 0], "the rest is the chosen head's frame"
+    text = save_figure(figure, tmp_path / "a.svg", form="svg").read_text(encoding="utf-8")
+    assert "<image" not in text
 
 
 def test_without_the_extra_the_error_says_how_to_get_it() -> None:

@@ -75,6 +75,29 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
         "'dynamic': this scaling of rotary positions cannot be loaded; ",
     ),
     ({"rope_parameters": {"rope_type": "linear"}}, "rope_parameters.factor", "None: a number above 0 is needed"),
+    ({"rms_norm_eps": float("inf")}, "rms_norm_eps", "inf: a number above 0 is needed"),
+    ({"layer_types": 5}, "layer_types", "5: every layer must have 'full_attention'; choose another checkpoint"),
+    (
+        {"rope_parameters": {"rope_type": "yarn", "factor": 2, "mscale": "a", "mscale_all_dim": 1}},
+        "rope_parameters.mscale",
+        "'a': a number above 0 is needed",
+    ),
+    (
+        {
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "factor": 8,
+                "low_freq_factor": 4,
+                "high_freq_factor": 1,
+                "original_max_position_embeddings": 99,
+            }
+        },
+        "rope_parameters",
+        (
+            "{'rope_type': 'llama3', 'factor': 8, 'low_freq_factor': 4, 'high_freq_factor': 1, "
+            "'original_max_position_embeddings': 99}: rotary scaling 'llama3' needs low < high, got 4 and 1"
+        ),
+    ),
     ({"rope_parameters": [1]}, "rope_parameters", "[1]: an object with named values is needed"),
     ({"partial_rotary_factor": 0.5}, "partial_rotary_factor", "0.5: heads that are rotated in part cannot be loaded"),
     (

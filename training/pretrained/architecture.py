@@ -87,5 +87,6 @@ def _refuse_others(fields: Fields, kind: str) -> None:
     if slides and values.get("sliding_window", 4096) is not None:
         field = "use_sliding_window" if kind == "Qwen2ForCausalLM" else "sliding_window"
         raise fields.refused(field, "attention within a window cannot be loaded; choose a checkpoint without")
-    if set(values.get("layer_types") or ()) - {"full_attention"}:
+    layers = values.get("layer_types") or []
+    if not isinstance(layers, list) or any(one != "full_attention" for one in layers):
         raise fields.refused("layer_types", "every layer must have 'full_attention'; choose another checkpoint")

@@ -68,7 +68,7 @@ class Checkpoint:
     def _special(self, field: str) -> int | None:
         value = self.fields.values.get(field)
         place = next(iter(value), None) if isinstance(value, list) else value
-        if place is not None and (not isinstance(place, int) or not 0 <= place < self.config.d_vocab):
+        if place is not None and (type(place) is not int or not 0 <= place < self.config.d_vocab):
             raise self.fields.refused(field, f"ids are 0 to {self.config.d_vocab - 1}")
         return place
 

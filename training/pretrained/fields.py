@@ -1,6 +1,7 @@
 """The fields of a checkpoint's JSON files, each refused by file, name and value."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,11 +92,11 @@ class Fields:
         return bool(value)
 
     def number(self, field: str, value: Any) -> float:
-        """A value read for a field, as a positive number.
+        """A value read for a field, as a positive, finite number.
 
         Raises:
             InvalidValueError: It is none.
         """
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not (value > 0 and math.isfinite(value)):
             raise self.refused(field, "a number above 0 is needed")
         return float(value)

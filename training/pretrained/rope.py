@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from tasks import InvalidValueError
 from training.config import RotaryScaling
 from training.pretrained.fields import Fields
 
@@ -36,7 +37,11 @@ def rotary_of(fields: Fields) -> tuple[float, RotaryScaling]:
         )
     if kind == "default":
         return base, RotaryScaling()
-    return base, RotaryScaling.read({"kind": kind, **_values(fields, name, rope, kind)})
+    values = _values(fields, name, rope, kind)
+    try:
+        return base, RotaryScaling.read({"kind": kind, **values})
+    except InvalidValueError as error:
+        raise fields.refused(name, str(error)) from None
 
 
 def _values(fields: Fields, name: str, rope: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -59,14 +64,17 @@ def _values(fields: Fields, name: str, rope: Mapping[str, Any], kind: str) -> di
         "fast": number("beta_fast", 32.0),
         "slow": number("beta_slow", 1.0),
         "ramp": "rounded" if rope.get("truncate", True) else "exact",
-        "attention": number("attention_factor", _attention(factor, rope)),
+        "attention": number("attention_factor", _attention(fields, name, rope)),
     }
 
 
-def _attention(factor: float, rope: Mapping[str, Any]) -> float:
+def _attention(fields: Fields, name: str, rope: Mapping[str, Any]) -> float:
     """What cosines and sines are multiplied by where the file does not say (YaRN, equation 22)."""
-    over, under = rope.get("mscale"), rope.get("mscale_all_dim")
-    return _grown(factor, over) / _grown(factor, under) if over and under else _grown(factor, 1.0)
+    factor = float(rope["factor"])
+    if not (rope.get("mscale") and rope.get("mscale_all_dim")):
+        return _grown(factor, 1.0)
+    over, under = (fields.number(f"{name}.{field}", rope[field]) for field in ("mscale", "mscale_all_dim"))
+    return _grown(factor, over) / _grown(factor, under)
 
 
 def _grown(factor: float, strength: float) -> float:

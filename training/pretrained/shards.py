@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import Shaped
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from tasks import BrokenRunError, InvalidValueError
@@ -84,9 +84,17 @@ class Shards:
         return cls(folder, entries)
 
     def tensor(self, name: str) -> Shaped[Tensor, "..."]:
-        """One tensor, in the file's type, read from the file as it is used."""
-        with safe_open(self.entries[name].file, framework="pt") as file:  # opened anew, so that nothing stays mapped
-            return file.get_tensor(name)
+        """One tensor, in the file's type, read from the file as it is used.
+
+        Raises:
+            BrokenRunError: The file is gone, or damaged in a way that its header's size does not show.
+        """
+        path = self.entries[name].file
+        try:
+            with safe_open(path, framework="pt") as file:  # opened anew, so that nothing stays mapped
+                return file.get_tensor(name)
+        except (OSError, SafetensorError) as error:
+            raise BrokenRunError(f"{str(path)!r} cannot be read ({error}); {FETCH_AGAIN}") from None
 
 
 def _header(file: Path) -> dict[str, Entry]:

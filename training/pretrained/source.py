@@ -14,6 +14,15 @@ _OWNERS = {"SmolLM": "HuggingFaceTB", "Qwen": "Qwen", "Llama-": "meta-llama", "M
 """Who publishes the checkpoints whose names begin so, if the name is given without its owner."""
 
 
+def split_place(source: str | Path) -> tuple[str, str]:
+    """A folder or name, and the revision behind its last `@`, if any; a folder's own path may have an `@` in it."""
+    text = str(source)
+    if "@" not in text or Path(text).expanduser().is_dir():
+        return text, ""
+    name, _, revision = text.rpartition("@")
+    return name, revision
+
+
 def find_folder(source: str | Path, *, revision: str = MAIN) -> Path:
     """The folder of a checkpoint, fetched from the hub if it is a name there and not yet in the hub's own cache.
 
@@ -26,7 +35,7 @@ def find_folder(source: str | Path, *, revision: str = MAIN) -> Path:
         InvalidValueError: Two revisions, no such folder, or no such name or revision on the hub.
         BrokenRunError: The hub cannot be reached, and its cache lacks the checkpoint.
     """
-    name, _, named = str(source).partition("@")
+    name, named = split_place(source)
     if named and revision not in (MAIN, named):
         raise InvalidValueError(f"{str(source)!r} names revision {named!r}, and {revision!r} was asked for; give one")
     revision, folder = named or revision, Path(name).expanduser()
@@ -46,10 +55,12 @@ def find_folder(source: str | Path, *, revision: str = MAIN) -> Path:
 
 def _fetched(name: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+    except HFValidationError as error:
+        raise InvalidValueError(f"no folder {name!r}, and the hub cannot have that name: {error}") from None
     except RevisionNotFoundError:
         raise InvalidValueError(f"{name!r} has no revision {revision!r} on the hub; its page lists them") from None
     except RepositoryNotFoundError:

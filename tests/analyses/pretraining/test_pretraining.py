@@ -49,7 +49,13 @@ def test_step_of_a_revision(revision: str, step: int) -> None:
 def test_refused_series(tmp_path: Path) -> None:
     with pytest.raises(InvalidValueError, match="revision 'main' does not say its pretraining step; name checkpoints"):
         pretraining_step("main")
+    with pytest.raises(InvalidValueError, match="revision '0a1b.*' does not say its pretraining step"):
+        pretraining_step("0a1b2c3d4e" * 4)  # a commit
     with pytest.raises(InvalidValueError, match="has 0 folders named 'step-N', and a series needs two or more"):
+        PretrainingSeries.of_folder(tmp_path)
+    for name in ("step-8", "step-08"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(InvalidValueError, match="the steps of a series must ascend, each once. Got 8 8; order them"):
         PretrainingSeries.of_folder(tmp_path)
     with pytest.raises(InvalidValueError, match=re.escape("a series needs two checkpoints or more. Got 1")):
         PretrainingSeries.named({3: "a@x"})
@@ -93,6 +99,17 @@ def test_beyond_and_gap_by_hand() -> None:
     assert table["value"]["auxiliary", 1, "gap"] == pytest.approx(0.8 / 3)
     assert table["lengths"]["auxiliary", 1, "gap"] == "2 4 6"
     assert ("alone", 1, "gap") not in table.index
+
+
+def test_refused_transfers() -> None:
+    accuracy = accuracy_table(VALUES)
+    other = accuracy.assign(run="s")  # as of a sweep that varies the learning rate, too
+    text = "group m+x, condition auxiliary, pretraining_step 0, seed 1: 2 runs, r, s; they differ in something else"
+    with pytest.raises(InvalidValueError, match=re.escape(text)):
+        pretraining_transfer(pd.concat([accuracy, other]))
+    text = "group 'm+x': nothing was measured beyond the main task's length 4 up to 6, the longest auxiliary's; name"
+    with pytest.raises(InvalidValueError, match=re.escape(text)):
+        pretraining_transfer(accuracy[accuracy["length"] != 6])
 
 
 def test_gain_and_mean_over_seeds_by_hand() -> None:
