@@ -108,9 +108,19 @@ def _association(transfer: "pd.DataFrame", reuse: "pd.DataFrame", *, draws: int,
     named = means.assign(quantity=means["quantity"] + ", " + means["when"])
     outcomes = pd.concat([transfer, named], ignore_index=True)
     by = ("group", "condition", "quantity")
-    if outcomes["pretraining_step"].nunique() < FEWEST:
-        say(f"fewer than {FEWEST} checkpoints, so no correlation with the pretraining step")
+    parts: list[pd.DataFrame] = []
+    for (group, condition, quantity), part in outcomes.groupby(list(by)):
+        wide = part.pivot(index="seed", columns="pretraining_step", values="value")
+        if wide.shape[1] >= FEWEST and not wide.isna().to_numpy().any():
+            parts.append(part)
+        elif quantity == "beyond":
+            say(
+                f"{group}, {condition}: no correlation with the pretraining step, which needs {FEWEST} checkpoints and "
+                "a run of every seed at each"
+            )
+    if not parts:
         return pd.DataFrame(columns=[*by, "spearman", "p", "q"])
+    outcomes = pd.concat(parts, ignore_index=True)
     generator = named_generator(seed, "pretraining")
     return pretraining_association(outcomes, by=by, draws=draws, generator=generator)
 

@@ -84,7 +84,7 @@ def test_a_family_from_sweep_to_summary_and_files(
     monkeypatch.chdir(folder)
     assert run(["pretraining", "family", "--n", "6", "--json"]) == 0
     shown = capsys.readouterr()
-    assert "fewer than 4 checkpoints, so no correlation with the pretraining step" in shown.err
+    assert "no correlation with the pretraining step, which needs 4 checkpoints" in shown.err
     first, last = json.loads(shown.out)
     # t of one degree of freedom is 12.706. Seeds .30 and .32: .31 with a standard error of .01; gains .20 and .22.
     wanted = {
