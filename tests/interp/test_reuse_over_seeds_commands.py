@@ -174,12 +174,12 @@ def test_attention(
     title = f"{name}: attention on shift and copy at length 3; no head: total, or mean over heads"
     assert title in " ".join(shown.out.split())
     assert shown.err == f"run: runs/{name}\n6 of 15 rows; --json or --out gives all of them\n"
-    lines = [[cell.strip() for cell in line.split("│")[1:5]] for line in shown.out.splitlines() if "│" in line]
+    lines = [line.split() for line in shown.out.splitlines()]
     for measure, least in (("attention_difference", False), ("jensen_shannon", False), ("offset_cosine", True)):
         heads = direct[(direct["measure"] == measure) & direct["head"].notna()].sort_values("estimate", ascending=least)
         first = heads.iloc[0]
-        found = [line for line in lines if line[0] == measure]
-        assert [line[1:3] for line in found] == [["", ""], [str(first["layer"]), str(first["head"])]]
+        found = [line[1] for line in lines if line[:1] == [measure]]
+        assert found == ["-", f"{first['layer']}.{first['head']}"]
 
     monkeypatch.setattr(Run, "model", None)  # what would be called to measure anything
     assert_equal(rows([*asked, "--top", "0"], capsys), direct)

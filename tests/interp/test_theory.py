@@ -31,7 +31,8 @@ def test_what_a_person_sees(place: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "sorted without an error up to length" in shown.out
     # 3 bits tell the numbers up to 8 apart: the last row of the second table ends with 4, sorted, and 12, not.
     last = [re.findall(r"[\w.]+", line) for line in shown.out.splitlines() if "3bit" in line][-1]
-    assert last == ["3bit", "3", "log_n", "1.000", "0.000", "4", "12"]
+    assert last[:3] == ["3bit", "3", "log_n"]
+    assert [float(cell) for cell in last[3:]] == [1, 0, 4, 12]
     assert not list(place.iterdir())
 
 

@@ -265,6 +265,7 @@ def test_file_whose_task_has_a_known_name_is_refused(folder: Path) -> None:
 def test_broken_entry_point_is_named_and_hides_no_other(
     monkeypatch: pytest.MonkeyPatch, restored: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "240")  # the text on one line
     offered = EntryPoints([EntryPoint("broken", "no_such_package.tasks:Broken", registry.ENTRY_POINTS)])
     monkeypatch.setattr(registry, "entry_points", offered.select)
     text = (
