@@ -21,7 +21,7 @@ from training.sweep.engine import Job, Watcher, check_at_least_one, defect, ende
 from training.sweep.processes import cores
 from training.sweep.ray_node import SECONDS, Reports, node_problem, train_on_node
 
-_CONNECT, _LOOK = 5, 120
+_CONNECT, _LOOK = 5, 300
 """Seconds to wait for a cluster, and for all nodes to look at the folder."""
 
 _STORE = 100 * 1024**2
