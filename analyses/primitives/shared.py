@@ -64,19 +64,26 @@ def _tests(serving: Sequence[pd.DataFrame], heads: pd.DataFrame) -> pd.DataFrame
         if name in held[1]:
             counts = [np.array([sum(key[1] == layer for key in one[name]) for layer in sizes.index]) for one in held]
             shared = len(set(held[0][name]) & set(held[1][name]))
-            p = _at_least(shared, sizes.to_numpy(), first=counts[0], second=counts[1])
+            chances = shared_by_chance(sizes.to_numpy(), first=counts[0], second=counts[1])
+            p = min(1.0, float(chances[shared:].sum()))
             about = {"first_heads": len(held[0][name]), "second_heads": len(held[1][name]), "shared": shared}
             rows.append({"primitive": name, **about, "p": p})
     table = pd.DataFrame(rows, columns=["primitive", "first_heads", "second_heads", "shared", "p"])
     return benjamini_hochberg(table.astype({"p": float}))
 
 
-def _at_least(shared: int, sizes: np.ndarray, *, first: np.ndarray, second: np.ndarray) -> float:
-    """Probability that so many heads, or more, are shared if those of each layer are drawn at random within it."""
+def shared_by_chance(sizes: np.ndarray, *, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The probabilities that 0, 1, ... heads are shared if those of each layer are drawn at random within it.
+
+    Args:
+        sizes: Heads of each layer.
+        first: How many of them are drawn first.
+        second: How many the second time.
+    """
     chances = np.ones(1)
     for size, one, other in zip(sizes, first, second, strict=True):
         chances = np.convolve(chances, hypergeom.pmf(np.arange(min(one, other) + 1), size, one, other))
-    return min(1.0, float(chances[shared:].sum()))
+    return chances
 
 
 def _row(one: dict[Hashable, object], test: dict[Hashable, object], *, heads: int) -> dict[Hashable, object]:

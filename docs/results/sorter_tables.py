@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import hypergeom
 
+from analyses.primitives.shared import shared_by_chance
 from analyses.probing.token_labels import first_of
 from docs.results.primitives_tables import interval
 from docs.results.sorters import KINDS, LABELS, LENGTH, N, about, primitives, probe
@@ -70,12 +70,9 @@ def _implementing(table: pd.DataFrame, name: str) -> set[tuple[int, int]]:
 
 
 def _by_chance(one: set[tuple[int, int]], other: set[tuple[int, int]], config: ModelConfig) -> np.ndarray:
-    """The probabilities of 0, 1, ... shared heads."""
-    sums = np.ones(1)
-    for layer in range(config.n_layers):
-        counts = [sum(head[0] == layer for head in heads) for heads in (one, other)]
-        sums = np.convolve(sums, hypergeom.pmf(np.arange(min(counts) + 1), config.n_heads, *counts))
-    return sums
+    layers = range(config.n_layers)
+    counts = [np.array([sum(head[0] == layer for head in heads) for layer in layers]) for heads in (one, other)]
+    return shared_by_chance(np.full(config.n_layers, config.n_heads), first=counts[0], second=counts[1])
 
 
 def print_query(runs: list[Run]) -> None:
